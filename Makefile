@@ -1,0 +1,48 @@
+# Every command a developer needs; CI calls the same targets (.ci/run).
+PYTHON ?= python3
+BIN    := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    softmax regression on real handwritten digits: tables here, pictures in demo/"
+	@echo "make test    the whole test suite (one file: make test ARGS=tests/test_edges.py)"
+	@echo "make lint    ruff, cython-lint"
+	@echo "make bench   time beside SciPy, NumPy and, where it is installed, torch"
+	@echo "make clean   remove everything that was built"
+	@echo "Each makes .venv and builds the package first, where that is needed."
+
+demo: .venv/built .venv/group-demo
+	$(BIN)/python examples/digits.py $(ARGS)
+
+test: .venv/built .venv/group-test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/group-lint
+	$(BIN)/ruff check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src  # it starts pycodestyle by name
+
+bench: .venv/built .venv/group-bench
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv build demo *.egg-info stablesoft/*.so stablesoft/*.pyd
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- Set-up: each stamp in .venv is renewed when what it stands for has changed. ----
+.venv/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"  # the first that knows --group
+	touch $@
+
+.venv/group-%: pyproject.toml .venv/python
+	$(BIN)/python -m pip install --quiet --group $*
+	touch $@
+
+# Editable, so that Python files take effect at once and tests can not meet a stale copy.
+.venv/built: setup.py $(shell find src -type f) .venv/group-build
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   System headers and constants, included before any instruction set is switched on. */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#include "../ladder.h"
+#include "../math/constants.h"

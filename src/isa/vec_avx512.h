@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   Vector vocabulary: AVX-512 F + DQ + VL, 8 doubles or 16 floats. */
+#define SS_W 8
+#define SS_WF 16
+typedef __m512d vd;
+typedef __m512i vi;
+typedef __mmask8 vm;
+typedef __m512 vf;
+typedef struct { __m512i lo, hi; } vtab16;
+
+static inline vd v_set1(double a) { return _mm512_set1_pd(a); }
+static inline vd v_load(const double *p) { return _mm512_loadu_pd(p); }
+static inline void v_store(double *p, vd a) { _mm512_storeu_pd(p, a); }
+static inline vd v_load_f32(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+static inline void v_store_f32(float *p, vd a) { _mm256_storeu_ps(p, _mm512_cvtpd_ps(a)); }
+static inline vd v_add(vd a, vd b) { return _mm512_add_pd(a, b); }
+static inline vd v_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
+static inline vd v_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
+static inline vd v_div(vd a, vd b) { return _mm512_div_pd(a, b); }
+static inline vd v_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
+static inline vd v_fnma(vd a, vd b, vd c) { return _mm512_fnmadd_pd(a, b, c); }
+/* If either is NaN the second operand is returned, so v_max(bound, x) keeps a NaN in x. */
+static inline vd v_max(vd a, vd b) { return _mm512_max_pd(a, b); }
+static inline vd v_min(vd a, vd b) { return _mm512_min_pd(a, b); }
+static inline vm v_lt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+static inline vm v_eq(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+static inline vd v_select(vm m, vd a, vd b) { return _mm512_mask_blend_pd(m, b, a); }
+static inline int v_bits(vm m) { return (int)m; }
+static inline vi v_int(vd a) { return _mm512_castpd_si512(a); }
+static inline vd v_dbl(vi a) { return _mm512_castsi512_pd(a); }
+static inline vi vi_set1(int64_t a) { return _mm512_set1_epi64(a); }
+static inline vi vi_add(vi a, vi b) { return _mm512_add_epi64(a, b); }
+static inline vi vi_sub(vi a, vi b) { return _mm512_sub_epi64(a, b); }
+static inline vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
+#define vi_sll(a, n) _mm512_slli_epi64(a, n)
+#define vi_srl(a, n) _mm512_srli_epi64(a, n)
+static inline vtab16 v_tab16(const uint64_t *t)
+{
+    vtab16 table = {_mm512_loadu_si512(t), _mm512_loadu_si512(t + 8)};
+    return table;
+}
+static inline vi v_tab16_at(vtab16 t, vi i) { return _mm512_permutex2var_epi64(t.lo, i, t.hi); }
+static inline vd v_gather(const double *t, vi i) { return _mm512_i64gather_pd(i, t, 8); }
+
+static inline vf vf_set1(float a) { return _mm512_set1_ps(a); }
+static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+/* Stores past the caches; p is aligned to the vector. */
+#define SS_HAVE_STREAM 1
+static inline void v_stream(double *p, vd a) { _mm512_stream_pd(p, a); }
+static inline void v_stream_f32(float *p, vd a, vd b)
+{
+    _mm512_stream_ps(p, _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a)), _mm512_cvtpd_ps(b), 1));
+}
+static inline void v_fence(void) { _mm_sfence(); }

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   What the doors ask of the compiled loops: a job (one operation over many rows) and one table per instruction set. */
+#ifndef SS_KERNELS_H
+#define SS_KERNELS_H
+
+#include <stddef.h>
+
+enum ss_operation { SS_SOFTMAX, SS_LOG_SOFTMAX, SS_LOGSUMEXP, SS_LOGMEANEXP };
+
+enum { SS_MAX_DIMS = 64 };
+
+/* Strides are in bytes. Rows are numbered in C order over the kept dimensions; the elements of a row run in C order over
+   the reduced dimensions. Both lists are already collapsed as far as the strides allow; an absent mask is NULL. */
+typedef struct {
+    enum ss_operation operation;
+    const char *x;
+    const char *mask;
+    char *y;
+    ptrdiff_t rows, n;
+    int kept, reduced;
+    ptrdiff_t kept_shape[SS_MAX_DIMS], kept_x[SS_MAX_DIMS], kept_y[SS_MAX_DIMS], kept_mask[SS_MAX_DIMS];
+    ptrdiff_t reduced_shape[SS_MAX_DIMS], reduced_x[SS_MAX_DIMS], reduced_y[SS_MAX_DIMS], reduced_mask[SS_MAX_DIMS];
+    int stream; /* the result is larger than the caches: store past them */
+} ss_job;
+
+/* A partial result of one row: the largest element, and a sum (hi + lo) 2^exponent of terms e^(x - shift): all of them for
+   softmax, all but one peak for the others. hi is NaN when an element is; with a peak of +inf it counts such elements. */
+typedef struct {
+    double peak, hi, lo, exponent;
+} ss_sum;
+
+/* What every element of a row needs: softmax multiplies by the pair, log_softmax subtracts it; the reductions return value. */
+typedef struct {
+    double peak, shift, exponent, hi, lo, value;
+} ss_end;
+
+typedef struct {
+    const char *name;
+    /* [0] float32, [1] float64 */
+    void (*rows[2])(const ss_job *job, ptrdiff_t first, ptrdiff_t last);
+    /* one row in parts: sum of elements [first, last), the merge of two sums, the conclusion, and the writing */
+    ss_sum (*part[2])(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, double shift);
+    ss_sum (*merge)(ss_sum a, ss_sum b, int rest);
+    ss_end (*conclude[2])(const ss_job *job, ptrdiff_t row, ss_sum sum, double shift);
+    void (*write[2])(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, const ss_end *end);
+} ss_kernels;
+
+/* Above this magnitude x - peak is reduced instead of x: exact, because what matters lies within a factor 2 of the peak. */
+#define SS_HUGE 0x1p45
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define SS_X86 1
+#else
+#define SS_X86 0
+#endif
+#if SS_X86 && (defined(__GNUC__) || defined(__clang__))
+#define SS_HAVE_AVX 1
+extern const ss_kernels ss_kernels_avx512, ss_kernels_avx2;
+#else
+#define SS_HAVE_AVX 0
+#endif
+#if defined(__aarch64__)
+#define SS_HAVE_NEON 1
+extern const ss_kernels ss_kernels_neon;
+#else
+#define SS_HAVE_NEON 0
+#endif
+extern const ss_kernels ss_kernels_base;
+
+/* cpu.c: the tables this processor runs, best first, ended by NULL. */
+const ss_kernels *const *ss_available(void);
+
+/* parallel.c: the whole job, in threads where it is large enough. */
+void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads);
+int ss_threads(void);
+
+#endif

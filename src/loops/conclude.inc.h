@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   From the sum of a row to its results: the canonical sum, its reciprocal or logarithm, the ladder near 0, and the writing. */
+
+typedef struct {
+    const ss_job *job;
+    ss_offsets at;
+} FN(row_reader);
+
+/* ss_fetch of the ladder. */
+static void FN(fetch)(const void *row, ptrdiff_t first, ptrdiff_t length, double *x, double *weights)
+{
+    const FN(row_reader) *reader = row;
+    REAL buffer[TILE + STEP];
+    (void)weights;
+    for (ptrdiff_t done = 0; done < length; done += TILE) {
+        const ptrdiff_t count = length - done < TILE ? length - done : TILE;
+        const REAL *values = FN(tile)(reader->job, reader->at, first + done, count, 0.0, buffer);
+        for (ptrdiff_t i = 0; i < count; i++) x[done + i] = (double)values[i];
+    }
+}
+
+/* The same sum again, exactly: any order gives these digits. Only rows that the canonical rounding cannot decide come here. */
+static vpair FN(exact_sum)(const ss_job *job, ss_offsets at, const ss_sum *sum, double shift)
+{
+    SS_TABLES;
+    REAL buffer[TILE + STEP];
+    const int64_t exponent = (int64_t)sum->exponent;
+    const vi scale = ss_scale_bits(v_set1(sum->exponent), FN(OFFSET));
+    const double lowest = sum->exponent * 0.6931471805599453 - FN(REACH) + 46.0; /* 2^-1000 of the leading term */
+    int skip = job->operation != SS_SOFTMAX; /* one peak stays out */
+    ss_exact exact;
+    ss_exact_start(&exact, exponent);
+    for (ptrdiff_t i = 0; i < job->n; i += TILE) {
+        const ptrdiff_t length = job->n - i < TILE ? job->n - i : TILE;
+        const REAL *x = FN(tile)(job, at, i, length, shift, buffer);
+        for (ptrdiff_t j = 0; j < length; j++) {
+            if (skip && (double)x[j] == sum->peak) {
+                skip = 0;
+                continue;
+            }
+            if (!((double)x[j] > lowest)) continue;
+            vpair term = FN(term)(v_set1((double)x[j]), scale, table_hi, table_lo);
+            ss_exact_add(&exact, lane(term.hi), exponent - FN(OFFSET));
+            ss_exact_add(&exact, lane(term.lo), exponent - FN(OFFSET));
+        }
+    }
+    double hi, lo;
+    ss_exact_result(&exact, exponent, &hi, &lo);
+    return ss_pair(v_set1(hi), v_set1(lo));
+}
+
+static vpair FN(canonical_sum)(const ss_job *job, ss_offsets at, const ss_sum *sum, double shift)
+{
+    vpair total = ss_pair(v_set1(sum->hi), v_set1(sum->lo));
+    if (sum->hi == 0.0) return total;
+    const int bits = SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR;
+    vm certain;
+    vpair canonical = ss_canonical(total, bits, SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR, &certain);
+    if (v_bits(certain) & 1) return canonical;
+    return ss_canonical_round(FN(exact_sum)(job, at, sum, shift), bits);
+}
+
+/* How many elements take part. */
+static ptrdiff_t FN(participants)(const ss_job *job, ss_offsets at)
+{
+    if (!job->mask) return job->n;
+    ptrdiff_t count = 0;
+    for (ptrdiff_t i = 0; i < job->n; i++) count += job->mask[element_offsets(job, at, i).mask] != 0;
+    return count;
+}
+
+#if SINGLE
+/* A float32 row in float64 arithmetic, for a result that cancels. */
+static vpair excess_wide(const ss_job *job, ss_offsets at, double peak)
+{
+    const FN(row_reader) reader = {job, at};
+    double buffer[TILE + STEP];
+    ss_sum sum = {-INFINITY, 0.0, 0.0, 0.0};
+    for (ptrdiff_t i = 0; i < job->n; i += TILE) {
+        const ptrdiff_t length = job->n - i < TILE ? job->n - i : TILE;
+        FN(fetch)(&reader, i, length, buffer, NULL);
+        ss_sum next = sum_tile_f64(buffer, length, 1, NULL);
+        sum = i == 0 ? next : ss_merge(sum, next, 1);
+    }
+    vpair total = ss_canonical_round(ss_pair(v_set1(sum.hi), v_set1(sum.lo)), SS_CANONICAL_BITS_PAIR);
+    return ss_log_excess(v_set1(peak), total, v_set1(sum.exponent));
+}
+#endif
+
+/* peak + excess - log(count), to the last digit however small. The error of the pair is 2^-56.5 (float32: 2^-29) of excess +
+   log count; where that reaches a third of an ulp of the result the next rung decides, the last of which rounds correctly. */
+static double FN(logarithm)(const ss_job *job, ss_offsets at, double peak, double shift, vpair excess)
+{
+    const double count = job->operation == SS_LOGMEANEXP ? (double)FN(participants)(job, at) : 1.0;
+    const vpair log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
+    for (int rung = 0; rung < 2; rung++) {
+        vpair above = ss_pair_add(excess, ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo)));
+        vpair sum = ss_two_sum(v_set1(peak), above.hi);
+        const double value = lane(v_add(sum.hi, v_add(sum.lo, above.lo)));
+        const double magnitude = lane(excess.hi) + lane(log_count.hi);
+        const double tolerance = !SINGLE ? 0.25 : rung == 0 ? 0.125 : 0x1p-30;
+        if (shift != 0.0 || fabs(value) >= tolerance * magnitude) return value;
+#if SINGLE
+        if (rung == 0) {
+            excess = excess_wide(job, at, peak);
+            continue;
+        }
+#endif
+        break;
+    }
+    const FN(row_reader) reader = {job, at};
+    return ss_ladder_logsumexp(FN(fetch), &reader, job->n, 0, count, SINGLE);
+}
+
+static ss_end FN(conclude)(const ss_job *job, ptrdiff_t row, ss_sum sum, double shift)
+{
+    const ss_offsets at = row_offsets(job, row);
+    const int softmax = job->operation == SS_SOFTMAX;
+    /* The special rows: `hi` where x is +inf, `lo` elsewhere. */
+    ss_end end = {INFINITY, 0.0, 0.0, NAN, NAN, NAN};
+    if (isnan(sum.hi)) return end;
+    if (sum.peak == INFINITY) {
+        end.hi = softmax ? 1.0 / sum.hi : -lane(ss_log1p_pair(ss_pair(v_set1(sum.hi - 1.0), v_set1(0.0))).hi) + 0.0;
+        end.lo = softmax ? 0.0 : -INFINITY;
+        end.value = INFINITY;
+        return end;
+    }
+    if (sum.peak == -INFINITY) {
+        const int nothing = FN(participants)(job, at) == 0;
+        if (nothing) end.lo = softmax ? 0.0 : -INFINITY;
+        end.value = nothing && job->operation == SS_LOGMEANEXP ? NAN : -INFINITY;
+        return end;
+    }
+    const vpair total = FN(canonical_sum)(job, at, &sum, shift);
+    const vd peak = v_set1(sum.peak);
+    vpair factor = softmax ? ss_reciprocal(total) : ss_log_excess(peak, total, v_set1(sum.exponent));
+    end.peak = sum.peak + shift;
+    end.shift = shift;
+    end.exponent = sum.exponent;
+    end.hi = lane(factor.hi);
+    end.lo = lane(factor.lo);
+    if (job->operation == SS_LOGSUMEXP || job->operation == SS_LOGMEANEXP)
+        end.value = FN(logarithm)(job, at, end.peak, shift, factor);
+    return end;
+}
+
+/* Results of STEP elements from their terms or, for log_softmax, from the elements. */
+static inline void FN(step)(const ss_end *end, int logarithm, const REAL *x, const double *terms, REAL *y, int stream)
+{
+    SS_TABLES;
+    const vpair factor = ss_pair(v_set1(end->hi), v_set1(end->lo));
+    const vd lowest = v_set1(end->peak - end->shift - FN(REACH));
+    const vi scale = ss_scale_bits(v_set1(end->exponent), FN(OFFSET));
+    vd value[4];
+    for (int j = 0; j < 4; j++) {
+        if (logarithm)
+            value[j] = FN(difference)(FN(load)(x + j * SS_W), v_set1(end->peak), factor);
+        else if (terms)
+            value[j] = FN(product)(FN(stored)(terms + j * SS_W), factor);
+        else
+            value[j] = FN(product)(FN(term)(v_max(lowest, FN(load)(x + j * SS_W)), scale, table_hi, table_lo), factor);
+    }
+    FN(put)(y, value, stream);
+}
+
+/* `terms` hold a whole STEP beyond the end; x does not. */
+static inline void FN(results)(const ss_end *end, int logarithm, const REAL *x, const double *terms, REAL *y, ptrdiff_t n,
+                               int stream)
+{
+    REAL from[STEP], to[STEP];
+    ptrdiff_t i = 0, head = 0;
+    if (stream) {
+        const uintptr_t line = STEP / 4 * sizeof(REAL) * (SINGLE ? 2 : 1), beyond = (uintptr_t)y % line;
+        stream = beyond % sizeof(REAL) == 0;
+        if (stream && beyond) head = (ptrdiff_t)((line - beyond) / sizeof(REAL));
+    }
+    for (;;) {
+        if (i >= head)
+            for (; i + STEP <= n; i += STEP) FN(step)(end, logarithm, x + i, terms ? terms + i : NULL, y + i, stream);
+        ptrdiff_t count = i < head && head < n ? head - i : n - i;
+        if (count <= 0) break;
+        if (count > STEP) count = STEP;
+        for (ptrdiff_t j = 0; j < STEP; j++) from[j] = j < count && !terms ? x[i + j] : (REAL)0.0;
+        FN(step)(end, logarithm, from, terms ? terms + i : NULL, to, 0);
+        memcpy(y + i, to, (size_t)count * sizeof(REAL));
+        i += count;
+    }
+}
+
+/* Elements [first, last) of one row. */
+static void FN(write_from)(const ss_job *job, ss_offsets at, ptrdiff_t first, ptrdiff_t last, const ss_end *end,
+                           const double *terms)
+{
+    REAL buffer[TILE + STEP], results[TILE + STEP];
+    const int logarithm = job->operation == SS_LOG_SOFTMAX;
+    const int direct = job->reduced == 1 && job->reduced_y[0] == (ptrdiff_t)sizeof(REAL);
+    for (ptrdiff_t i = first; i < last; i += TILE) {
+        const ptrdiff_t length = last - i < TILE ? last - i : TILE;
+        const double shift = logarithm || end->peak == INFINITY ? 0.0 : end->shift;
+        const REAL *x = terms ? NULL : FN(tile)(job, at, i, length, shift, buffer);
+        REAL *y = direct ? (REAL *)(job->y + at.y) + i : results;
+        if (end->peak == INFINITY)
+            for (ptrdiff_t j = 0; j < length; j++) y[j] = (REAL)(x[j] == (REAL)INFINITY ? end->hi : end->lo);
+        else if (logarithm)
+            FN(results)(end, 1, x, NULL, y, length, direct && job->stream);
+        else if (terms)
+            FN(results)(end, 0, NULL, terms, y, length, direct && job->stream);
+        else
+            FN(results)(end, 0, x, NULL, y, length, direct && job->stream);
+        if (!direct)
+            for (ptrdiff_t j = 0; j < length; j++)
+                memcpy(job->y + element_offsets(job, at, i + j).y, results + j, sizeof(REAL));
+    }
+}
+
+static void FN(write)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, const ss_end *end)
+{
+    const ss_offsets at = row_offsets(job, row);
+    if (job->operation >= SS_LOGSUMEXP) {
+        const REAL value = (REAL)end->value;
+        memcpy(job->y + at.y, &value, sizeof value);
+    } else {
+        FN(write_from)(job, at, first, last, end, NULL);
+    }
+#if SS_HAVE_STREAM
+    if (job->stream) v_fence();
+#endif
+}
+
+static void FN(rows)(const ss_job *job, ptrdiff_t first, ptrdiff_t last)
+{
+    double terms[2 * (TILE + STEP)];
+    REAL buffer[TILE + STEP];
+    const int softmax = job->operation == SS_SOFTMAX;
+    for (ptrdiff_t row = first; row < last; row++) {
+        const ss_offsets at = row_offsets(job, row);
+        const int keep = softmax && job->n <= TILE && job->n > 0;
+        double shift = 0.0;
+        ss_sum sum = keep ? FN(sum_tile)(FN(tile)(job, at, 0, job->n, 0.0, buffer), job->n, 0, terms)
+                          : FN(part)(job, row, 0, job->n, 0.0);
+        if (isfinite(sum.peak) && fabs(sum.peak) > SS_HUGE) {
+            shift = sum.peak;
+            sum = FN(part)(job, row, 0, job->n, shift);
+        }
+        const ss_end end = FN(conclude)(job, row, sum, shift);
+        if (keep && shift == 0.0 && end.peak != INFINITY)
+            FN(write_from)(job, at, 0, job->n, &end, terms);
+        else
+            FN(write)(job, row, 0, job->n, &end);
+    }
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   float32: terms and sums are doubles. At most TILE / 4W <= 512 additions per accumulator: relative error 2^-44. */
+#undef vr
+#undef WR
+#undef vr_load
+#undef vr_store
+#undef vr_max
+#undef vr_min
+#undef vr_set1
+#define vr vf
+#define WR SS_WF
+#define vr_load vf_load
+#define vr_store vf_store
+#define vr_max vf_max
+#define vr_min vf_min
+#define vr_set1 vf_set1
+
+#define OFFSET_f32 0
+#define REACH_f32 700.0 /* far below the smallest result, 2^-150 */
+
+static inline vd load_f32(const float *x) { return v_load_f32(x); }
+
+typedef struct { vd hi[4]; } sum_f32;
+
+static inline void start_f32(sum_f32 *sum)
+{
+    for (int j = 0; j < 4; j++) sum->hi[j] = v_set1(0.0);
+}
+
+static inline void accumulate_f32(sum_f32 *sum, int j, vd x, vi scale, vtab16 table_hi, vtab16 table_lo, double *terms)
+{
+    (void)table_lo;
+    vd term = ss_exp_single(x, scale, table_hi);
+    if (terms) v_store(terms, term);
+    sum->hi[j] = v_add(sum->hi[j], term);
+}
+
+static inline vpair total_f32(const sum_f32 *sum)
+{
+    vpair total = ss_two_sum(sum->hi[0], sum->hi[1]);
+    total = ss_pair_add(total, ss_two_sum(sum->hi[2], sum->hi[3]));
+    return total;
+}
+
+static inline vd product_f32(vpair term, vpair factor) { return v_mul(term.hi, factor.hi); }
+
+static inline vpair term_f32(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
+{
+    (void)table_lo;
+    return ss_pair(ss_exp_single(x, scale, table_hi), v_set1(0.0));
+}
+
+static inline vpair stored_f32(const double *terms) { return ss_pair(v_load(terms), v_set1(0.0)); }
+
+static inline vd difference_f32(vd x, vd peak, vpair excess) { return v_sub(v_sub(x, peak), excess.hi); }
+
+static inline void put_f32(float *y, const vd *value, int stream)
+{
+#if SS_HAVE_STREAM
+    if (stream) {
+        v_stream_f32(y, value[0], value[1]);
+        v_stream_f32(y + 2 * SS_W, value[2], value[3]);
+        return;
+    }
+#endif
+    for (int j = 0; j < 4; j++) v_store_f32(y + j * SS_W, value[j]);
+    (void)stream;
+}

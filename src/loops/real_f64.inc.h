@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   float64: terms are pairs, scaled by 2^OFFSET so that those that give subnormal results are still normal.
+
+   accumulate: an accumulator starts at 1.5 2^c, so its ulp never changes and high + term leaves an exact rest, which goes to
+   `low` with the term's low part. With s additions per accumulator (s = TILE / 4W <= 512), c = OFFSET + log2(s) + 3: rests are below
+   2^(log2(s) - 50), low below s times that, each addition to it errs by 2^-54 of low: in all at most 2^(2 log2 s - 93) of the
+   largest term, <= 2^-75. */
+#define vr vd
+#define WR SS_W
+#define vr_load v_load
+#define vr_store v_store
+#define vr_max v_max
+#define vr_min v_min
+#define vr_set1 v_set1
+
+#define OFFSET_f64 300
+#define REACH_f64 746.0 /* below peak - REACH the result is 0 */
+#if SS_W == 8
+#define ACCUMULATOR_START 0x1.8p309
+#elif SS_W == 4
+#define ACCUMULATOR_START 0x1.8p310
+#elif SS_W == 2
+#define ACCUMULATOR_START 0x1.8p311
+#else
+#define ACCUMULATOR_START 0x1.8p312
+#endif
+
+static inline vd load_f64(const double *x) { return v_load(x); }
+
+typedef struct { vd hi[4], lo[4]; } sum_f64;
+
+static inline void start_f64(sum_f64 *sum)
+{
+    for (int j = 0; j < 4; j++) {
+        sum->hi[j] = v_set1(ACCUMULATOR_START);
+        sum->lo[j] = v_set1(0.0);
+    }
+}
+
+/* One vector of elements: its terms, kept at `terms` for softmax, go into accumulator j. */
+static inline void accumulate_f64(sum_f64 *sum, int j, vd x, vi scale, vtab16 table_hi, vtab16 table_lo, double *terms)
+{
+    vpair term = ss_exp_pair(x, v_set1(0.0), scale, table_hi, table_lo);
+    if (terms) {
+        v_store(terms, term.hi);
+        v_store(terms + TERMS_LOW, term.lo);
+    }
+    vd total = v_add(sum->hi[j], term.hi);
+    vd left = v_sub(term.hi, v_sub(total, sum->hi[j]));
+    sum->hi[j] = total;
+    sum->lo[j] = v_add(sum->lo[j], v_add(left, term.lo));
+}
+
+static inline vpair total_f64(const sum_f64 *sum)
+{
+    vpair total = ss_pair(v_set1(0.0), v_set1(0.0));
+    for (int j = 0; j < 4; j++)
+        total = ss_pair_add(total, ss_fast_two_sum(v_sub(sum->hi[j], v_set1(ACCUMULATOR_START)), sum->lo[j]));
+    vd unscale = v_set1(0x1p-300);
+    return ss_pair(v_mul(total.hi, unscale), v_mul(total.lo, unscale));
+}
+
+/* e^x 2^-exponent * factor from the stored or recomputed term; rounded at 2^OFFSET and again only if subnormal. */
+static inline vd product_f64(vpair term, vpair factor)
+{
+    vd low = v_fma(term.hi, factor.lo, v_mul(term.lo, factor.hi));
+    return v_mul(v_fma(term.hi, factor.hi, low), v_set1(0x1p-300));
+}
+
+static inline vpair term_f64(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
+{
+    return ss_exp_pair(x, v_set1(0.0), scale, table_hi, table_lo);
+}
+
+static inline vpair stored_f64(const double *terms) { return ss_pair(v_load(terms), v_load(terms + TERMS_LOW)); }
+
+/* (x - peak) - excess: two numbers of one sign. */
+static inline vd difference_f64(vd x, vd peak, vpair excess)
+{
+    vpair d = ss_two_sum(x, v_sub(v_set1(0.0), peak));
+    vpair y = ss_two_sum(d.hi, v_sub(v_set1(0.0), excess.hi));
+    vd value = v_add(y.hi, v_add(y.lo, v_sub(d.lo, excess.lo)));
+    return v_select(v_eq(d.hi, v_set1(-INFINITY)), d.hi, value);
+}
+
+/* SS_WF consecutive results; `stream`: past the caches. */
+static inline void put_f64(double *y, const vd *value, int stream)
+{
+    for (int j = 0; j < 4; j++)
+#if SS_HAVE_STREAM
+        if (stream) v_stream(y + j * SS_W, value[j]); else
+#endif
+            v_store(y + j * SS_W, value[j]);
+    (void)stream;
+}

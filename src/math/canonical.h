@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   The canonical sum: rounded to a precision that the hot loops reach whatever their order (docs/design.md). */
+#ifndef SS_MATH_CANONICAL_H
+#define SS_MATH_CANONICAL_H
+
+/* Bits kept below the leading one, and the proven relative error of any hot loop. A loop adds at most 512 terms to one
+   accumulator before it is emptied into a pair; subtracting e^second at most doubles the relative error.
+   float32: 512 * 2^-53 * 2 = 2^-43.  float64: see ss_accumulate_pair in loops/terms.inc.h, 2^-75 * 2 = 2^-74. */
+#define SS_CANONICAL_BITS_SINGLE 30
+#define SS_CANONICAL_BITS_PAIR 60
+#define SS_SUM_ERROR_SINGLE 0x1p-43
+#define SS_SUM_ERROR_PAIR 0x1p-74
+
+/* Rounds a normalised positive pair to `bits` below its leading one. Monotone, hence the test below. */
+static inline vpair ss_canonical_round(vpair sum, int bits)
+{
+    /* 1.5 * 2^(exponent of sum.hi + 52 - bits): adding it rounds to a multiple of 2^(exponent - bits) */
+    vi exponent = vi_and(v_int(sum.hi), vi_set1(0x7ff0000000000000LL));
+    vd magic = v_dbl(vi_add(vi_add(exponent, vi_set1((int64_t)(52 - bits) * ((int64_t)1 << 52))),
+                            vi_set1(0x0008000000000000LL)));
+    if (bits <= 52) return ss_pair(v_sub(v_add(sum.hi, magic), magic), v_set1(0.0));
+    return ss_fast_two_sum(sum.hi, v_sub(v_add(sum.lo, magic), magic));
+}
+
+/* The canonical rounding of `sum`; *certain gets the lanes in which no sum within `error` (relative) rounds elsewhere. */
+static inline vpair ss_canonical(vpair sum, int bits, double error, vm *certain)
+{
+    vd slack = v_mul(sum.hi, v_set1(error));
+    vpair below = ss_canonical_round(ss_fast_two_sum(sum.hi, v_sub(sum.lo, slack)), bits);
+    vpair above = ss_canonical_round(ss_fast_two_sum(sum.hi, v_add(sum.lo, slack)), bits);
+    *certain = v_eq(v_sub(above.hi, below.hi), v_sub(below.lo, above.lo));
+    return below;
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   Pair arithmetic: a value as an unevaluated sum hi + lo of two doubles, |lo| <= ulp(hi)/2 when normalised.
+   Method: Dekker 1971, Knuth TAOCP 4.2.2, Joldes, Muller & Popescu 2017 (doi 10.1145/3121432). */
+#ifndef SS_MATH_PAIR_H
+#define SS_MATH_PAIR_H
+
+typedef struct { vd hi, lo; } vpair;
+
+static inline vpair ss_pair(vd hi, vd lo) { vpair p = {hi, lo}; return p; }
+
+/* a + b exactly; needs |a| >= |b| or a = 0. */
+static inline vpair ss_fast_two_sum(vd a, vd b)
+{
+    vd sum = v_add(a, b);
+    return ss_pair(sum, v_sub(b, v_sub(sum, a)));
+}
+
+/* a + b exactly. */
+static inline vpair ss_two_sum(vd a, vd b)
+{
+    vd sum = v_add(a, b), b_part = v_sub(sum, a), a_part = v_sub(sum, b_part);
+    return ss_pair(sum, v_add(v_sub(a, a_part), v_sub(b, b_part)));
+}
+
+/* a * b exactly, away from underflow. */
+static inline vpair ss_two_prod(vd a, vd b)
+{
+    vd product = v_mul(a, b);
+    return ss_pair(product, v_fma(a, b, v_sub(v_set1(0.0), product)));
+}
+
+/* Relative error of the sum of two pairs of one sign: 2^-105 ("accurate" addition, 20 operations). */
+static inline vpair ss_pair_add(vpair a, vpair b)
+{
+    vpair high = ss_two_sum(a.hi, b.hi), low = ss_two_sum(a.lo, b.lo);
+    vpair mid = ss_fast_two_sum(high.hi, v_add(high.lo, low.hi));
+    return ss_fast_two_sum(mid.hi, v_add(mid.lo, low.lo));
+}
+
+/* Relative error 2^-101. */
+static inline vpair ss_pair_div(vpair a, vpair b)
+{
+    vd q = v_div(a.hi, b.hi);
+    vd rest = v_add(v_fnma(q, b.hi, a.hi), v_fnma(q, b.lo, a.lo));
+    return ss_fast_two_sum(q, v_div(rest, b.hi));
+}
+
+/* 2^d for an integer-valued d in [-1022, 1023]. */
+static inline vd ss_pow2(vd d)
+{
+    /* 2^52 * 1.5 + integer has the integer in its low bits */
+    return v_dbl(vi_sll(v_int(v_add(d, v_set1(0x1.8p52 + 1023.0))), 52));
+}
+
+/* a * 2^d for an integer-valued d <= 0; exact unless the result is subnormal, then rounded once. */
+static inline vd ss_scale_down(vd a, vd d)
+{
+    vd first = v_max(d, v_set1(-1000.0)), second = v_max(v_sub(d, first), v_set1(-1000.0));
+    return v_mul(v_mul(a, ss_pow2(first)), ss_pow2(second));
+}
+
+/* The pair times 2^d, d <= 0, where what falls below 2^-1000 of the result's scale does not matter. */
+static inline vpair ss_pair_shift(vpair a, vd d)
+{
+    vd scale = ss_pow2(v_max(d, v_set1(-1000.0)));
+    return ss_pair(v_mul(a.hi, scale), v_mul(a.lo, scale));
+}
+
+#endif

@@ -1,0 +1,62 @@
+"""Print a SHA-256 of every function over a fixed batch of inputs; run under each instruction set and thread count."""
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+
+import stablesoft
+from cases import CASES, DTYPES, rows
+
+# Above any sensible threshold for threads, and with row lengths on both sides of the vector width.
+SHAPES = [(3000, 10), (700, 777), (37, 16411), (1, 1_200_001)]
+
+
+def canonical(y):
+    """The bytes of y with one NaN for all: IEEE 754 does not define the sign of a NaN that arithmetic makes."""
+    y = np.array(y, copy=True, order="C")
+    y[np.isnan(y)] = np.nan
+    return y.tobytes()
+
+
+def digest(*results):
+    sha = hashlib.sha256()
+    for y in results:
+        sha.update(canonical(np.atleast_1d(y)))
+    return sha.hexdigest()
+
+
+def blocks(dtype):
+    """Random matrices with several scales in the rows, so that every branch of the kernels is taken."""
+    random = np.random.default_rng(7)
+    for outer, n in SHAPES:
+        scale = 10.0 ** random.integers(-3, 3, size=(outer, 1))
+        yield f"{outer}x{n}", (random.normal(size=(outer, n)) * scale + random.normal(size=(outer, 1))).astype(dtype)
+    z = random.normal(size=(500, 37)).astype(dtype)
+    yield "normalised", (z - np.log(np.exp(z).sum(axis=1, keepdims=True))).astype(dtype)
+    yield "NCHW", random.normal(0, 4, size=(2, 21, 64, 65)).astype(dtype)
+
+
+def digests(batch):
+    found = {}
+    for dtype in DTYPES:
+        named = rows(dtype)
+        for case in CASES:
+            if batch in ("all", "rows"):
+                found[f"{case.id} {dtype} rows"] = digest(*(case(stablesoft, row) for row in named.values()))
+            if batch in ("all", "blocks"):
+                for name, x in blocks(dtype):
+                    for axis in (1, 0) if x.size < 1_000_000 else (1,):
+                        found[f"{case.id} {dtype} {name} axis={axis}"] = digest(case(stablesoft, x, axis=axis))
+        if batch in ("all", "rows"):
+            a = np.stack([named["N(0,10)"], named["U(-300,300)"]])
+            b = np.where(np.arange(200) % 3, 0.5, -0.25).astype(dtype)
+            found[f"logsumexp b {dtype}"] = digest(*stablesoft.logsumexp(a, axis=1, b=b, return_sign=True))
+    return found
+
+
+if __name__ == "__main__":
+    result = digests(sys.argv[1])
+    result["isa"] = stablesoft.show_config("dicts")["isa"]
+    print(json.dumps(result))
