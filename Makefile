@@ -9,7 +9,7 @@ BIN    := .venv/bin
 help:
 	@echo "make demo    softmax regression on real handwritten digits: tables here, pictures in demo/"
 	@echo "make test    the whole test suite (one file: make test ARGS=tests/test_edges.py)"
-	@echo "make lint    ruff, cython-lint"
+	@echo "make lint    ruff, cython-lint, mypy, numpydoc"
 	@echo "make bench   time beside SciPy, NumPy and, where it is installed, torch"
 	@echo "make clean   remove everything that was built"
 	@echo "Each makes .venv and builds the package first, where that is needed."
@@ -20,9 +20,12 @@ demo: .venv/built .venv/group-demo
 test: .venv/built .venv/group-test
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: .venv/group-lint
+# cython-lint starts pycodestyle by name, hence the PATH; mypy reads NumPy's types, hence the build.
+lint: .venv/built .venv/group-lint
 	$(BIN)/ruff check .
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src  # it starts pycodestyle by name
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src
+	$(BIN)/mypy
+	$(BIN)/numpydoc lint stablesoft/_config.py stablesoft/_reductions.py
 
 bench: .venv/built .venv/group-bench
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -37,7 +37,7 @@ def draw_digits(folder, weights, images, labels, probabilities):
         axes.imshow(weights[:64, digit].reshape(8, 8), cmap="PuOr", vmin=-limit, vmax=limit)
         axes.set_title(str(digit), loc="center")
         axes.axis("off")
-    bottom.suptitle("Images it is least sure of, and their softmax at two temperatures T", x=0.01, ha="left", weight="bold")
+    bottom.suptitle("Images it is least sure of, and their softmax at two T", x=0.01, ha="left", weight="bold")
     grid = bottom.subplots(2, 6, height_ratios=(1, 1.35))
     for column, i in enumerate(unsure):
         picture, bars = grid[:, column]

@@ -11,6 +11,8 @@ cimport numpy as cnp
 
 import numpy as np
 
+from libc.math cimport INFINITY
+
 cnp.import_array()
 
 cdef extern from "kernels.h":
@@ -35,6 +37,9 @@ cdef extern from "kernels.h":
         Py_ssize_t reduced_y[64]
         Py_ssize_t reduced_mask[64]
         int stream
+        double temperature, floor
+        const char *b
+        char *sign
     ctypedef struct ss_kernels:
         const char *name
     const ss_kernels *const *ss_available()
@@ -131,8 +136,24 @@ cdef int _append(int count, Py_ssize_t *shape, Py_ssize_t *x, Py_ssize_t *y, Py_
     return count + 1
 
 
-cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdims, object where, object out):
-    """The result, or None where the call is to be handed back."""
+cdef object _results(cnp.ndarray y, cnp.ndarray sign, object out, bint signed):
+    """The result in `out` where one was given, a scalar for no dimensions, and the sign beside it."""
+    value = y
+    if out is not None and value is not out:
+        out[...] = value
+        value = out
+    elif out is None and cnp.PyArray_NDIM(y) == 0:
+        value = y[()]
+    if not signed:
+        return value
+    if sign is None:  # no weights: the sum is positive, nothing at all, or not a number
+        return value, np.where(np.isnan(y), y, np.greater(y, -INFINITY).astype(y.dtype))[()]
+    return value, (sign[()] if cnp.PyArray_NDIM(sign) == 0 else sign)
+
+
+cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdims, object where, object out,
+                 double temperature=1.0, double floor=0.0, object b=None, bint signed=False):
+    """The result, (result, sign) if `signed`, or None where the call is to be handed back."""
     cdef ss_job job
     cdef bint reduce[64]
     cdef int ndim = cnp.PyArray_NDIM(x), i, j, kept = 0, type_num = cnp.PyArray_TYPE(x)
@@ -140,7 +161,7 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
     cdef cnp.npy_intp shape[64]
     cdef cnp.npy_intp *x_shape = cnp.PyArray_DIMS(x)
     cdef cnp.npy_intp *x_steps = cnp.PyArray_STRIDES(x)
-    cdef cnp.ndarray y, mask = None
+    cdef cnp.ndarray y, mask = None, weights = None, sign = None
     cdef Py_ssize_t elements = cnp.PyArray_SIZE(x), step_y, step_mask
     cdef int type_index = type_num == cnp.NPY_DOUBLE
     if not _axes(axis, ndim, reduce):
@@ -150,6 +171,13 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
             return None
         try:
             mask = np.broadcast_to(where, (<object> x).shape)
+        except ValueError:
+            return None
+    if b is not None:
+        if not _takes(b) or cnp.PyArray_TYPE(<cnp.ndarray> b) != type_num:
+            return None
+        try:
+            weights = np.broadcast_to(b, (<object> x).shape)
         except ValueError:
             return None
     for i in range(ndim):
@@ -181,10 +209,18 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
             x_steps = cnp.PyArray_STRIDES(x)
         if mask is not None and np.may_share_memory(mask, y):
             mask = np.broadcast_to(np.array(where), (<object> x).shape)
+    if weights is not None and out is not None:
+        y = cnp.PyArray_EMPTY(kept, shape, type_num, False)
+    if weights is not None and signed:
+        sign = cnp.PyArray_EMPTY(kept, shape, type_num, False)
     job.operation = operation
+    job.temperature = temperature
+    job.floor = floor
     job.x = <const char *> cnp.PyArray_DATA(x)
     job.y = <char *> cnp.PyArray_DATA(y)
-    job.mask = NULL if mask is None else <const char *> cnp.PyArray_DATA(mask)
+    job.b = NULL if weights is None else <char *> cnp.PyArray_DATA(weights)
+    job.sign = NULL if sign is None else <char *> cnp.PyArray_DATA(sign)
+    job.mask = NULL if mask is None else <char *> cnp.PyArray_DATA(mask)
     job.rows = 1
     job.n = 1
     job.kept = 0
@@ -197,6 +233,8 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
             if keeps_shape or not reduce[i]:
                 step_y = cnp.PyArray_STRIDES(y)[j]
             j += 1
+        if weights is not None:
+            step_y = cnp.PyArray_STRIDES(weights)[i]
         if reduce[i]:
             job.n *= x_shape[i]
             job.reduced = _append(job.reduced, job.reduced_shape, job.reduced_x, job.reduced_y, job.reduced_mask,
@@ -211,22 +249,24 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
         job.reduced_x[0] = job.reduced_y[0] = cnp.PyArray_ITEMSIZE(x)
         job.reduced_mask[0] = 1
     if job.rows == 0 or (keeps_shape and job.n == 0):
-        return y
+        return _results(y, sign, out, signed)
     job.stream = keeps_shape and elements * cnp.PyArray_ITEMSIZE(x) > STREAM_BYTES and job.x != job.y
     if elements < NOGIL_ELEMENTS:
         ss_run(kernels, type_index, &job, 1)
     else:
         with nogil:
             ss_run(kernels, type_index, &job, ss_threads())
-    if kept == 0 and out is None:
-        return y[()]
-    return y
+    return _results(y, sign, out, signed)
+
+
+cdef inline bint _divides(object temperature):
+    return type(temperature) is float and 0.0 < <double> temperature < INFINITY
 
 
 def softmax(x, axis=None, *, temperature=1.0, floor=None, where=None, out=None):
     """Door of stablesoft.softmax."""
-    if _takes(x) and floor is None and type(temperature) is float and <double> temperature == 1.0:
-        result = _run(SS_SOFTMAX, x, axis, False, where, out)
+    if _takes(x) and _divides(temperature) and (floor is None or type(floor) is float and 0.0 < <double> floor <= 1.0):
+        result = _run(SS_SOFTMAX, x, axis, False, where, out, temperature, 0.0 if floor is None else floor)
         if result is not None:
             return result
     return definitions["softmax"](x, axis, temperature=temperature, floor=floor, where=where, out=out)
@@ -234,8 +274,8 @@ def softmax(x, axis=None, *, temperature=1.0, floor=None, where=None, out=None):
 
 def log_softmax(x, axis=None, *, temperature=1.0, where=None, out=None):
     """Door of stablesoft.log_softmax."""
-    if _takes(x) and type(temperature) is float and <double> temperature == 1.0:
-        result = _run(SS_LOG_SOFTMAX, x, axis, False, where, out)
+    if _takes(x) and _divides(temperature):
+        result = _run(SS_LOG_SOFTMAX, x, axis, False, where, out, temperature)
         if result is not None:
             return result
     return definitions["log_softmax"](x, axis, temperature=temperature, where=where, out=out)
@@ -243,8 +283,8 @@ def log_softmax(x, axis=None, *, temperature=1.0, where=None, out=None):
 
 def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, *, where=None, out=None):
     """Door of stablesoft.logsumexp."""
-    if _takes(a) and b is None and return_sign is False and type(keepdims) is bool:
-        result = _run(SS_LOGSUMEXP, a, axis, keepdims, where, out)
+    if _takes(a) and type(return_sign) is bool and type(keepdims) is bool:
+        result = _run(SS_LOGSUMEXP, a, axis, keepdims, where, out, 1.0, 0.0, b, return_sign)
         if result is not None:
             return result
     return definitions["logsumexp"](a, axis, b, keepdims, return_sign, where=where, out=out)

@@ -21,7 +21,15 @@ typedef struct {
     ptrdiff_t kept_shape[SS_MAX_DIMS], kept_x[SS_MAX_DIMS], kept_y[SS_MAX_DIMS], kept_mask[SS_MAX_DIMS];
     ptrdiff_t reduced_shape[SS_MAX_DIMS], reduced_x[SS_MAX_DIMS], reduced_y[SS_MAX_DIMS], reduced_mask[SS_MAX_DIMS];
     int stream; /* the result is larger than the caches: store past them */
+    double temperature, floor; /* 1 and 0 where not given */
+    /* Weights of logsumexp, NULL without. Then y and sign (NULL if not wanted) are contiguous, one value a row, and the
+       strides called y are those of b. */
+    const char *b;
+    char *sign;
 } ss_job;
+
+/* Without options the loops of rows and parts apply; other rows are computed one by one, each by itself. */
+static inline int ss_plain(const ss_job *job) { return job->temperature == 1.0 && job->floor == 0.0 && !job->b; }
 
 /* A partial result of one row: the largest element, and a sum (hi + lo) 2^exponent of terms e^(x - shift): all of them for
    softmax, all but one peak for the others. hi is NaN when an element is; with a peak of +inf it counts such elements. */

@@ -62,7 +62,7 @@ void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads)
         return;
     }
     if (threads > SS_MOST_PARTS) threads = SS_MOST_PARTS;
-    if (job->rows < 4 * (ptrdiff_t)threads && job->n >= SS_PARALLEL_ELEMENTS) {
+    if (ss_plain(job) && job->rows < 4 * (ptrdiff_t)threads && job->n >= SS_PARALLEL_ELEMENTS) {
         for (ptrdiff_t row = 0; row < job->rows; row++) ss_run_parts(kernels, type, job, row, threads);
         return;
     }

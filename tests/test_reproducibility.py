@@ -10,7 +10,7 @@ import worker as batch
 from conftest import isa_names
 
 import stablesoft
-from cases import PLAIN, rows
+from cases import CASES, PLAIN, rows
 
 IDS = [case.id for case in PLAIN]
 NAMES = [case.name for case in PLAIN]
@@ -96,7 +96,7 @@ def layouts(x):
     yield "big stride", np.broadcast_to(x[:, :, None], (outer, n, 3))[:, :, 1], 1
 
 
-@pytest.mark.parametrize("case", PLAIN, ids=IDS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 @pytest.mark.parametrize("n", [1, 2, 5, 10, 15, 16, 17, 33, 130])
 def test_layouts(case, dtype, n):
     x = hard_matrix(dtype, 29, n)

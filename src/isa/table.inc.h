@@ -9,9 +9,16 @@
 #include "../loops/sums.inc.h"
 
 /* Rows are summed in tiles; STEP elements are in flight; terms kept for softmax lie high parts first. */
-#define TILE 2048
+#define TILE 4096
 #define STEP (4 * SS_W)
 #define TERMS_LOW (TILE + STEP)
+/* Panels: CHUNK * STEP <= TILE, and no more additions per accumulator than a tile has (4096 / 4 W). Rows shorter than
+   SHORT_ROW are laid across the lanes, where a row of its own would leave most of them idle. */
+#define CHUNK 64
+#define SHORT_ROW 32
+/* |peak + excess| below this part of excess is left to the next rung (FN(logarithm) has the reasoning). */
+#define TOLERANCE_PAIR 0.25
+#define TOLERANCE_SINGLE 0.125
 
 #define REAL double
 #define SINGLE 0

@@ -53,3 +53,5 @@ static inline void v_stream_f32(float *p, vd a, vd b)
     _mm256_stream_ps(p, _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(a)), _mm256_cvtpd_ps(b), 1));
 }
 static inline void v_fence(void) { _mm_sfence(); }
+/* A hint: the line at p will be read; p need not be valid. */
+static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }

@@ -55,3 +55,5 @@ static inline void v_stream_f32(float *p, vd a, vd b)
     _mm512_stream_ps(p, _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a)), _mm512_cvtpd_ps(b), 1));
 }
 static inline void v_fence(void) { _mm_sfence(); }
+/* A hint: the line at p will be read; p need not be valid. */
+static inline void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }

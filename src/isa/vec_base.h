@@ -45,3 +45,5 @@ static inline void vf_store(float *p, vf a) { *p = a; }
 static inline vf vf_max(vf a, vf b) { return a > b ? a : b; }
 static inline vf vf_min(vf a, vf b) { return a < b ? a : b; }
 #define SS_HAVE_STREAM 0
+/* A hint: the line at p will be read; p need not be valid. */
+static inline void v_prefetch(const void *p) { (void)p; }

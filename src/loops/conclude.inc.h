@@ -98,7 +98,7 @@ static double FN(logarithm)(const ss_job *job, ss_offsets at, double peak, doubl
         vpair sum = ss_two_sum(v_set1(peak), above.hi);
         const double value = lane(v_add(sum.hi, v_add(sum.lo, above.lo)));
         const double magnitude = lane(excess.hi) + lane(log_count.hi);
-        const double tolerance = !SINGLE ? 0.25 : rung == 0 ? 0.125 : 0x1p-30;
+        const double tolerance = !SINGLE ? TOLERANCE_PAIR : rung == 0 ? TOLERANCE_SINGLE : 0x1p-30;
         if (shift != 0.0 || fabs(value) >= tolerance * magnitude) return value;
 #if SINGLE
         if (rung == 0) {
@@ -227,25 +227,25 @@ static void FN(write)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff
 #endif
 }
 
-static void FN(rows)(const ss_job *job, ptrdiff_t first, ptrdiff_t last)
+#include "options.inc.h"
+#include "weights.inc.h"
+
+static void FN(row)(const ss_job *job, ptrdiff_t row)
 {
-    double terms[2 * (TILE + STEP)];
+    double terms[2 * TERMS_LOW];
     REAL buffer[TILE + STEP];
-    const int softmax = job->operation == SS_SOFTMAX;
-    for (ptrdiff_t row = first; row < last; row++) {
-        const ss_offsets at = row_offsets(job, row);
-        const int keep = softmax && job->n <= TILE && job->n > 0;
-        double shift = 0.0;
-        ss_sum sum = keep ? FN(sum_tile)(FN(tile)(job, at, 0, job->n, 0.0, buffer), job->n, 0, terms)
-                          : FN(part)(job, row, 0, job->n, 0.0);
-        if (isfinite(sum.peak) && fabs(sum.peak) > SS_HUGE) {
-            shift = sum.peak;
-            sum = FN(part)(job, row, 0, job->n, shift);
-        }
-        const ss_end end = FN(conclude)(job, row, sum, shift);
-        if (keep && shift == 0.0 && end.peak != INFINITY)
-            FN(write_from)(job, at, 0, job->n, &end, terms);
-        else
-            FN(write)(job, row, 0, job->n, &end);
+    const ss_offsets at = row_offsets(job, row);
+    const int keep = job->operation == SS_SOFTMAX && job->n <= TILE && job->n > 0;
+    double shift = 0.0;
+    ss_sum sum = keep ? FN(sum_tile)(FN(tile)(job, at, 0, job->n, 0.0, buffer), job->n, 0, terms)
+                      : FN(part)(job, row, 0, job->n, 0.0);
+    if (isfinite(sum.peak) && fabs(sum.peak) > SS_HUGE) {
+        shift = sum.peak;
+        sum = FN(part)(job, row, 0, job->n, shift);
     }
+    const ss_end end = FN(conclude)(job, row, sum, shift);
+    if (keep && shift == 0.0 && end.peak != INFINITY)
+        FN(write_from)(job, at, 0, job->n, &end, terms);
+    else
+        FN(write)(job, row, 0, job->n, &end);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   float32: terms and sums are doubles. At most TILE / 4W <= 512 additions per accumulator: relative error 2^-44. */
+   float32: terms and sums are doubles. At most TILE / 4W <= 1024 additions per accumulator: relative error 2^-43 / W. */
 #undef vr
 #undef WR
 #undef vr_load
@@ -34,6 +34,9 @@ static inline void accumulate_f32(sum_f32 *sum, int j, vd x, vi scale, vtab16 ta
     if (terms) v_store(terms, term);
     sum->hi[j] = v_add(sum->hi[j], term);
 }
+
+/* Accumulator j alone, where each lane is a row. */
+static inline vpair lane_total_f32(const sum_f32 *sum, int j) { return ss_pair(sum->hi[j], v_set1(0.0)); }
 
 static inline vpair total_f32(const sum_f32 *sum)
 {

@@ -2,9 +2,9 @@
    float64: terms are pairs, scaled by 2^OFFSET so that those that give subnormal results are still normal.
 
    accumulate: an accumulator starts at 1.5 2^c, so its ulp never changes and high + term leaves an exact rest, which goes to
-   `low` with the term's low part. With s additions per accumulator (s = TILE / 4W <= 512), c = OFFSET + log2(s) + 3: rests are below
+   `low` with the term's low part. With s additions per accumulator (s = TILE / 4W <= 1024), c = OFFSET + log2(s) + 3: rests are below
    2^(log2(s) - 50), low below s times that, each addition to it errs by 2^-54 of low: in all at most 2^(2 log2 s - 93) of the
-   largest term, <= 2^-75. */
+   largest term, <= 2^-73 / W^2. */
 #define vr vd
 #define WR SS_W
 #define vr_load v_load
@@ -16,13 +16,13 @@
 #define OFFSET_f64 300
 #define REACH_f64 746.0 /* below peak - REACH the result is 0 */
 #if SS_W == 8
-#define ACCUMULATOR_START 0x1.8p309
-#elif SS_W == 4
 #define ACCUMULATOR_START 0x1.8p310
-#elif SS_W == 2
+#elif SS_W == 4
 #define ACCUMULATOR_START 0x1.8p311
-#else
+#elif SS_W == 2
 #define ACCUMULATOR_START 0x1.8p312
+#else
+#define ACCUMULATOR_START 0x1.8p313
 #endif
 
 static inline vd load_f64(const double *x) { return v_load(x); }
@@ -49,6 +49,13 @@ static inline void accumulate_f64(sum_f64 *sum, int j, vd x, vi scale, vtab16 ta
     vd left = v_sub(term.hi, v_sub(total, sum->hi[j]));
     sum->hi[j] = total;
     sum->lo[j] = v_add(sum->lo[j], v_add(left, term.lo));
+}
+
+/* Accumulator j alone, where each lane is a row. */
+static inline vpair lane_total_f64(const sum_f64 *sum, int j)
+{
+    vpair total = ss_fast_two_sum(v_sub(sum->hi[j], v_set1(ACCUMULATOR_START)), sum->lo[j]);
+    return ss_pair(v_mul(total.hi, v_set1(0x1p-300)), v_mul(total.lo, v_set1(0x1p-300)));
 }
 
 static inline vpair total_f64(const sum_f64 *sum)

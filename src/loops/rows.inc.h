@@ -113,13 +113,17 @@ static inline vpair FN(sum_terms)(const REAL *x, ptrdiff_t n, double bound, int 
     const vd highest = v_set1(bound), lowest = v_set1(bound - FN(REACH));
     const vi scale = ss_scale_bits(ss_exponent(highest), FN(OFFSET));
     ptrdiff_t i = 0;
-    for (; i + STEP <= n; i += STEP)
+    for (; i + STEP <= n; i += STEP) {
+        /* The next tile's peak is wanted next: fetch it while this one keeps the arithmetic units busy. */
+        for (size_t line = 0; line < STEP * sizeof(REAL); line += 64)
+            v_prefetch((const char *)(x + n + i) + line);
         for (int j = 0; j < 4; j++) {
             vd value = v_max(lowest, FN(load)(x + i + j * SS_W));
             if (rest) value = v_min(highest, value);
             FN(accumulate)(&sum, j, value, scale, table_hi, table_lo,
                            terms ? terms + i + j * SS_W : NULL);
         }
+    }
     if (i < n) {
         REAL tail[STEP];
         const ptrdiff_t left = n - i;
@@ -186,3 +190,4 @@ static ss_sum FN(part)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdif
     return sum;
 }
 #include "conclude.inc.h"
+#include "panels.inc.h"

@@ -3,13 +3,13 @@
 #ifndef SS_MATH_CANONICAL_H
 #define SS_MATH_CANONICAL_H
 
-/* Bits kept below the leading one, and the proven relative error of any hot loop. A loop adds at most 512 terms to one
-   accumulator before it is emptied into a pair; subtracting e^second at most doubles the relative error.
-   float32: 512 * 2^-53 * 2 = 2^-43.  float64: see ss_accumulate_pair in loops/terms.inc.h, 2^-75 * 2 = 2^-74. */
+/* Bits kept below the leading one, and the proven relative error of any hot loop. A loop adds at most TILE / 4W = 1024 / W terms
+   to one accumulator before it is emptied into a pair; subtracting e^second at most doubles the relative error.
+   float32: 1024 / W * 2^-53 * 2.  float64: 2^-73 / W^2 * 2, see accumulate in loops/real_f64.inc.h. */
 #define SS_CANONICAL_BITS_SINGLE 30
 #define SS_CANONICAL_BITS_PAIR 60
-#define SS_SUM_ERROR_SINGLE 0x1p-43
-#define SS_SUM_ERROR_PAIR 0x1p-74
+#define SS_SUM_ERROR_SINGLE (0x1p-42 / SS_W)
+#define SS_SUM_ERROR_PAIR (0x1p-72 / (SS_W * SS_W))
 
 /* Rounds a normalised positive pair to `bits` below its leading one. Monotone, hence the test below. */
 static inline vpair ss_canonical_round(vpair sum, int bits)

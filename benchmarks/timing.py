@@ -1,0 +1,126 @@
+"""Times of one case: stablesoft and its rivals in turns, on the same data, with the same number of threads.
+
+A contestant is one or more statements; the fastest counts. Statements are compiled by timeit, so that nothing but the
+call itself is timed.
+"""
+
+import timeit
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.special
+
+import stablesoft
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+THREADS = stablesoft.show_config("dicts")["threads"]
+SPLIT = 2**20  # bytes: a plain copy or read of more is also tried with all threads
+
+if torch is not None:
+    torch.set_num_threads(THREADS)
+    TORCH = {  # operation -> (with out=, new result)
+        "softmax": ("aten._softmax.out(t, dim, False, out=t_out)", "torch.softmax(t, dim)"),
+        "log_softmax": ("aten._log_softmax.out(t, dim, False, out=t_out)", "torch.log_softmax(t, dim)"),
+        "logsumexp": ("torch.logsumexp(t, dim, out=t_out)", "torch.logsumexp(t, dim)"),
+        "expit": ("torch.sigmoid(t, out=t_out)", "torch.sigmoid(t)"),
+    }
+
+
+@dataclass(frozen=True)
+class Effort:
+    seconds: float  # to spend on a case
+    least: int  # turns of every contestant, however long they take
+    most: int
+    batch: float  # seconds: a turn repeats a statement until it lasts about this long
+
+
+FULL = Effort(seconds=3.0, least=5, most=200, batch=2e-3)
+QUICK = Effort(seconds=0.4, least=2, most=30, batch=1e-3)
+
+
+def available(case):
+    """None, or why the case can not be run."""
+    return None if hasattr(stablesoft, case.operation) else f"stablesoft.{case.operation} does not exist"
+
+
+def statements(case):
+    """Contestant -> statements."""
+    if case.elementwise:
+        arguments = "x"
+    else:
+        arguments = "x" if case.axis is None else f"x, axis={case.axis}"
+    ours = f"ours({arguments}, out=out)" if case.out else f"ours({arguments})"
+    scipys = f"scipys({arguments}, out=out)" if case.out and case.elementwise else f"scipys({arguments})"
+    split = THREADS > 1 and case.size * np.dtype(case.dtype).itemsize > SPLIT
+    known = {
+        "np.exp": ["exp(x)"],
+        "SciPy": [scipys],
+        "memcpy": ["copyto(out, x)"] + ["list(pool.map(copyto, out_parts, x_parts))"] * split,
+        "read": ["total(x)"] + ["list(pool.map(total, x_parts))"] * split,
+    }
+    if torch is not None:
+        known["torch"] = [TORCH[case.operation][0 if case.out else 1]]
+        known["read"].append("torch.sum(t)")
+    return {"stablesoft": [ours], **{rival: known[rival] for rival in case.rivals if rival in known}}
+
+
+def names(case, pool):
+    """What the statements refer to."""
+    x = np.random.default_rng(0).standard_normal(case.shape, dtype=case.dtype)
+    x *= 3
+    out = np.zeros(case.result_shape, dtype=case.dtype)
+    found = {
+        "ours": getattr(stablesoft, case.operation),
+        "scipys": getattr(scipy.special, case.operation),
+        "exp": np.exp,
+        "copyto": np.copyto,
+        "total": np.sum,
+        "x": x,
+        "out": out,
+        "x_parts": np.array_split(x.reshape(-1), THREADS),
+        "out_parts": np.array_split(out.reshape(-1), THREADS),
+        "pool": pool,
+    }
+    if torch is not None:
+        found |= {
+            "torch": torch,
+            "aten": torch.ops.aten,
+            "t": torch.from_numpy(x),
+            "t_out": torch.from_numpy(out),
+            "dim": 0 if case.axis is None else case.axis,
+        }
+    return found
+
+
+def measure(case, effort):
+    """Contestant -> least seconds of one call, over turns taken one after the other."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        namespace = names(case, pool)
+        contestants = [
+            [rival, timeit.Timer(statement, globals=namespace)]
+            for rival, choices in statements(case).items()
+            for statement in choices
+        ]
+        numbers = []
+        for _, timer in contestants:
+            timer.timeit(1)  # first touch, thread creation
+            number, taken = 1, timer.timeit(1)
+            while taken < effort.batch / 2:
+                number = max(2 * number, min(100 * number, int(number * effort.batch / max(taken, 1e-9))))
+                taken = timer.timeit(number)
+            numbers.append(number)
+        best = {}
+        started = timeit.default_timer()
+        for turn in range(effort.most):
+            if turn >= effort.least and timeit.default_timer() - started > effort.seconds:
+                break
+            for (rival, timer), number in zip(contestants, numbers):
+                timer.timeit(1)  # untimed: the threads of the one before may still be spinning, the caches are its
+                taken = timer.timeit(number) / number
+                best[rival] = min(taken, best.get(rival, taken))
+    return best
