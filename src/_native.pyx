@@ -297,3 +297,6 @@ def logmeanexp(a, axis=None, keepdims=False, *, where=None, out=None):
         if result is not None:
             return result
     return definitions["logmeanexp"](a, axis, keepdims, where=where, out=out)
+
+
+include "_ufuncs.pxi"

@@ -42,6 +42,12 @@ typedef struct {
     double peak, shift, exponent, hi, lo, value;
 } ss_end;
 
+/* The elementwise functions, in the order of the tables below. Strides are in bytes; y may be x. */
+enum { SS_EXPIT, SS_LOG_EXPIT, SS_SOFTPLUS, SS_LOGIT, SS_LOG1MEXP, SS_UNARIES };
+enum { SS_LOGADDEXP, SS_LOGSUBEXP, SS_BINARIES };
+typedef void (*ss_unary)(const char *x, ptrdiff_t sx, char *y, ptrdiff_t sy, ptrdiff_t n);
+typedef void (*ss_binary)(const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb, char *y, ptrdiff_t sy, ptrdiff_t n);
+
 typedef struct {
     const char *name;
     /* [0] float32, [1] float64 */
@@ -51,6 +57,8 @@ typedef struct {
     ss_sum (*merge)(ss_sum a, ss_sum b, int rest);
     ss_end (*conclude[2])(const ss_job *job, ptrdiff_t row, ss_sum sum, double shift);
     void (*write[2])(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, const ss_end *end);
+    ss_unary unary[2][SS_UNARIES];
+    ss_binary binary[2][SS_BINARIES];
 } ss_kernels;
 
 /* Above this magnitude x - peak is reduced instead of x: exact, because what matters lies within a factor 2 of the peak. */

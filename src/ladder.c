@@ -171,6 +171,7 @@ typedef struct {
     ptrdiff_t n;
     int weighted;
     double scale; /* B: the greatest exponent of a term */
+    int subtract; /* the second of two terms counts negative */
 } task;
 
 /* S at L limbs of fraction into acc[0..L]; returns a bound of the error in units */
@@ -211,7 +212,8 @@ static double sum_level(const task *T, int L, uint64_t *acc)
                     t[1] = v.lo >> s | v.hi << (64 - s);
                     t[2] = v.hi >> s;
                 }
-                add_n(acc, t, 4);
+                if (T->subtract && i) sub_n(acc, t, 4);
+                else add_n(acc, t, 4);
             } else {
                 uint64_t v[NMAX + 2];
                 exp_limbs(v, L + 1, x[i], kd, &k);
@@ -220,7 +222,8 @@ static double sum_level(const task *T, int L, uint64_t *acc)
                     memmove(v, v + 1, (size_t)(L + 2) * sizeof v[0]);
                 }
                 shr_n(v, L + 2, (int)((int64_t)T->scale - k - we));
-                add_n(acc, v + 1, L + 1);
+                if (T->subtract && i) sub_n(acc, v + 1, L + 1);
+                else add_n(acc, v + 1, L + 1);
             }
         }
     }
@@ -228,7 +231,7 @@ static double sum_level(const task *T, int L, uint64_t *acc)
         /* each term within 40 * 2^-126 of itself, hence so is their sum; the limb dropped adds 2 units */
         shl_n(acc, 4, 2);
         memmove(acc, acc + 1, 3 * sizeof acc[0]);
-        return 160 * ((double)acc[2] + 1) + ldexp(units, -60) + 2;
+        return 160 * (T->subtract ? 6 : (double)acc[2] + 1) + ldexp(units, -60) + 2;
     }
     return units * 4;
 }
@@ -324,12 +327,32 @@ static int weights_make(const task *T, double count) /* do the weights of the te
     return cmp_n(acc, t, 20) == 0;
 }
 
-double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int weighted, double count, int single)
+/* B ln2 + log(S / count), level by level until it is certain. */
+static double climb(const task *T, double count, int single)
 {
     static const unsigned char levels[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
-    task T = {fetch, row, n, weighted, -INFINITY};
-    double x[CHUNK], w[CHUNK], least = INFINITY, most = -INFINITY, result = 0;
     uint64_t acc[NMAX], y[NMAX] = {0}, lo[NMAX], hi[NMAX];
+    double result = 0;
+    for (size_t i = 0; i < sizeof levels; i++) {
+        int L = levels[i], W = L + 1, neg;
+        double units = sum_level(T, L, acc);
+        neg = log_level(acc, L, T->scale, count, &units, y);
+        uint64_t err[NMAX] = {0};
+        err[1] = (uint64_t)units + 1;
+        memcpy(lo, y, sizeof lo);
+        memcpy(hi, y, sizeof hi);
+        add_n(hi, err, W + 1);
+        result = round_fix(y, W, single);
+        if (neg) result = -result;
+        if (!sub_n(lo, err, W + 1) && round_fix(lo, W, single) == round_fix(hi, W, single)) break;
+    }
+    return result;
+}
+
+double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int weighted, double count, int single)
+{
+    task T = {fetch, row, n, weighted, -INFINITY, 0};
+    double x[CHUNK], w[CHUNK], least = INFINITY, most = -INFINITY;
     for (ptrdiff_t at = 0; at < n; at += CHUNK) {
         ptrdiff_t len = n - at < CHUNK ? n - at : CHUNK;
         fetch(row, at, len, x, weighted ? w : NULL);
@@ -346,18 +369,24 @@ double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int wei
     if (!weighted) T.scale = floor_k(most);
     if (!(fabs(most) <= X_MAX)) return most; /* nothing but -inf; or outside the domain */
     if (least == most && weights_make(&T, count)) return (single ? (double)(float)most : most) + 0.0;
-    for (size_t i = 0; i < sizeof levels; i++) {
-        int L = levels[i], W = L + 1, neg;
-        double units = sum_level(&T, L, acc);
-        neg = log_level(acc, L, T.scale, count, &units, y);
-        uint64_t err[NMAX] = {0};
-        err[1] = (uint64_t)units + 1;
-        memcpy(lo, y, sizeof lo);
-        memcpy(hi, y, sizeof hi);
-        add_n(hi, err, W + 1);
-        result = round_fix(y, W, single);
-        if (neg) result = -result;
-        if (!sub_n(lo, err, W + 1) && round_fix(lo, W, single) == round_fix(hi, W, single)) break;
-    }
-    return result;
+    return climb(&T, count, single);
+}
+
+static void fetch_pair(const void *row, ptrdiff_t start, ptrdiff_t len, double *x, double *w)
+{
+    (void)w;
+    memcpy(x, (const double *)row + start, (size_t)len * sizeof *x);
+}
+
+double ss_ladder_logsubexp(double a, double b, int single)
+{
+    const double row[2] = {a, b};
+    const task T = {fetch_pair, row, 2, 0, floor_k(a), 1};
+    return climb(&T, 1, single);
+}
+
+double ss_ladder_logaddexp(double a, double b, int single)
+{
+    const double row[2] = {a, b};
+    return ss_ladder_logsumexp(fetch_pair, row, 2, 0, 1, single);
 }

@@ -11,4 +11,9 @@ typedef void (*ss_fetch)(const void *row, ptrdiff_t start, ptrdiff_t len, double
    `single`: the one rounding is to float32 (subnormals included) instead of float64. A result of exactly 0 is +0. */
 double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int weighted, double count, int single);
 
+/* log(e^a + e^b) and log(e^a - e^b), correctly rounded; |a| and |b| as above. The difference is for results near 0:
+   a > b, and e^a - e^b no more than 2^50 times smaller than e^a. */
+double ss_ladder_logaddexp(double a, double b, int single);
+double ss_ladder_logsubexp(double a, double b, int single);
+
 #endif

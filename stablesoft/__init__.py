@@ -1,8 +1,34 @@
 """Softmax, log-sum-exp and their relatives, right to the last digit and the same bits every time."""
 
 from ._config import show_config
+from ._elementwise import (
+    expit,
+    log1mexp,
+    log_expit,
+    log_sigmoid,
+    logaddexp,
+    logit,
+    logsubexp,
+    sigmoid,
+    softplus,
+)
 from ._reductions import log_softmax, logmeanexp, logsumexp, softmax
 
 __version__ = "0.1.0"
 
-__all__ = ["log_softmax", "logmeanexp", "logsumexp", "show_config", "softmax"]
+__all__ = [
+    "expit",
+    "log1mexp",
+    "log_expit",
+    "log_sigmoid",
+    "log_softmax",
+    "logaddexp",
+    "logit",
+    "logmeanexp",
+    "logsubexp",
+    "logsumexp",
+    "show_config",
+    "sigmoid",
+    "softmax",
+    "softplus",
+]

@@ -7,6 +7,7 @@ from scipy._lib._array_api import xp_capabilities_table
 import stablesoft
 
 FUNCTIONS = ("logsumexp", "softmax", "log_softmax")
+UFUNCS = ("expit", "logit", "log_expit")
 
 
 def pytest_configure():
@@ -16,9 +17,11 @@ def pytest_configure():
         xp_capabilities_table[ours] = xp_capabilities_table[getattr(scipy.special, name)]
         for module in (scipy.special, scipy.special._logsumexp):
             setattr(module, name, ours)
+    for name in UFUNCS:
+        setattr(scipy.special, name, getattr(stablesoft, name))
 
 
 def pytest_report_header():
     """Say whose functions run, so that a test can make sure that the substitution took place."""
-    taken = [name for name in FUNCTIONS if getattr(scipy.special, name) is getattr(stablesoft, name)]
+    taken = [name for name in FUNCTIONS + UFUNCS if getattr(scipy.special, name) is getattr(stablesoft, name)]
     return f"in SciPy's place: {' '.join(taken)}"

@@ -37,3 +37,10 @@ def test_logsumexp_softmax_log_softmax(tmp_path):
     assert "in SciPy's place: logsumexp softmax log_softmax" in output, output
     assert counts.get("passed", 0) >= 400, output
     assert set(counts) == {"passed"}, output
+
+
+def test_expit_logit_log_expit(tmp_path):
+    output, counts = run_scipy_tests("scipy.special.tests.test_logit", tmp_path)
+    assert "expit logit log_expit" in output, output
+    assert counts.get("passed", 0) >= 9, output
+    assert set(counts) == {"passed"}, output

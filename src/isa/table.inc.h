@@ -16,6 +16,7 @@
    SHORT_ROW are laid across the lanes, where a row of its own would leave most of them idle. */
 #define CHUNK 64
 #define SHORT_ROW 32
+#define PANEL_AHEAD 1 /* panels of neighbouring rows are fetched this far before they are read */
 /* |peak + excess| below this part of excess is left to the next rung (FN(logarithm) has the reasoning). */
 #define TOLERANCE_PAIR 0.25
 #define TOLERANCE_SINGLE 0.125
@@ -38,6 +39,9 @@
 #undef SINGLE
 #undef FN
 
+#include "../math/elementwise.h"
+#include "../loops/elementwise.inc.h"
+
 #define SS_PASTE(a, b) a##b
 #define SS_TABLE(isa) SS_PASTE(ss_kernels_, isa)
 #define SS_TEXT(a) #a
@@ -50,4 +54,6 @@ const ss_kernels SS_TABLE(SS_ISA) = {
     .merge = ss_merge,
     .conclude = {conclude_f32, conclude_f64},
     .write = {write_f32, write_f64},
+    .unary = {SS_UNARY_TABLE(f32), SS_UNARY_TABLE(f64)},
+    .binary = {SS_BINARY_TABLE(f32), SS_BINARY_TABLE(f64)},
 };

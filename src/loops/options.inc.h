@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   softmax with a temperature or a floor, log_softmax with a temperature. The quotient d = (x - peak) / T is kept as a pair of
-   doubles for both real types, and every sum is added exactly: the digits of a term depend on x, T and the peak alone, so no
-   order, width or thread can change a bit. */
+   softmax with a temperature or a floor, log_softmax with a temperature. The quotient (x - peak) / T is kept as a pair
+   of doubles for both real types, and every sum is added exactly: the digits of a term depend on x, T, the peak and the
+   scale alone, so no order, width or thread can change a bit. */
 #ifndef SS_OPTIONS
 #define SS_OPTIONS
 
@@ -9,8 +9,8 @@ enum { SS_QUOTIENT_OFFSET = 300 }; /* terms are scaled by 2^300: those that give
 #define SS_QUOTIENT_REACH 746.0     /* below peak - REACH the result is 0 */
 #define SS_QUOTIENT_LOWEST (-1300.0) /* a rest below e^-1300 is 0 beside 1, whatever the number of terms */
 
-/* (x - peak) / T = (x before - peak before) scale[0] scale[1] / divisor. `before` keeps the difference from overflow; the
-   powers of two bring T into [0.5, 1), so that the remainder of the division does not underflow. */
+/* (x - peak) / T = (x before - peak before) scale[0] scale[1] / divisor. `before` keeps the difference from overflow;
+   the powers of two bring T into [0.5, 1), so that the remainder of the division does not underflow. */
 typedef struct {
     double peak, before, divisor, scale[2], bound;
 } ss_quotient;
@@ -69,7 +69,8 @@ static inline void ss_apply_floor(double floor, ptrdiff_t n, double *hi, double 
 }
 
 /* y = term * factor, or quotient - factor: two numbers of one sign. */
-static inline void ss_quotient_results(int logarithm, vpair factor, ptrdiff_t n, const double *hi, const double *lo, double *y)
+static inline void ss_quotient_results(int logarithm, vpair factor, ptrdiff_t n, const double *hi, const double *lo,
+                                       double *y)
 {
     for (ptrdiff_t i = 0; i < n; i += SS_W) {
         const vpair a = ss_pair(v_load(hi + i), v_load(lo + i));
@@ -87,7 +88,8 @@ static inline void ss_quotient_results(int logarithm, vpair factor, ptrdiff_t n,
 #endif
 
 /* Elements as doubles; in a row with a peak of +inf, 0 stands for +inf and -inf for the others. */
-static void FN(option_values)(const ss_job *job, ss_offsets at, ptrdiff_t first, ptrdiff_t n, int infinite, double *values)
+static void FN(option_values)(const ss_job *job, ss_offsets at, ptrdiff_t first, ptrdiff_t n, int infinite,
+                              double *values)
 {
     REAL buffer[TILE + STEP];
     const REAL *x = FN(tile)(job, at, first, n, 0.0, buffer);

@@ -14,7 +14,11 @@ static void FN(panel_load)(const ss_job *job, const char *x, int count, ptrdiff_
     const ptrdiff_t row_step = job->kept_x[job->kept - 1], step = job->reduced_x[0];
     x += first * step;
     if (row_step == (ptrdiff_t)sizeof(REAL) && count == STEP) {
-        for (ptrdiff_t i = 0; i < length; i++) memcpy(panel + i * STEP, x + i * step, STEP * sizeof(REAL));
+        for (ptrdiff_t i = 0; i < length; i++) {
+            for (size_t line = 0; line < STEP * sizeof(REAL); line += 64)
+                v_prefetch(x + i * step + PANEL_AHEAD * STEP * sizeof(REAL) + line);
+            memcpy(panel + i * STEP, x + i * step, STEP * sizeof(REAL));
+        }
         return;
     }
     for (int row = 0; row < STEP; row++) {

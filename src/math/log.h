@@ -10,10 +10,9 @@
 #ifndef SS_MATH_LOG_H
 #define SS_MATH_LOG_H
 
-static inline vpair ss_log1p_pair(vpair f)
+/* log(one 2^offset), one a normalised pair below 2^1022, offset an integer. */
+static inline vpair ss_log_pair(vpair one, vd offset)
 {
-    vpair one = ss_two_sum(v_set1(1.0), f.hi);
-    one = ss_fast_two_sum(one.hi, v_add(one.lo, f.lo));
     /* exponent and table index from the bits of the number */
     vi bits = v_int(one.hi);
     vi index = vi_and(vi_srl(bits, 45), vi_set1(127));
@@ -21,6 +20,7 @@ static inline vpair ss_log1p_pair(vpair f)
     vi carried = vi_add(vi_srl(bits, 45), vi_set1(128 - SS_LOG_SPLIT_INDEX));
     vi biased = vi_srl(carried, 7);
     vd k = v_sub(v_dbl(vi_add(biased, v_int(v_set1(0x1p52)))), v_set1(0x1p52 + 1023.0));
+    k = v_add(k, offset);
     vd down = v_dbl(vi_sll(vi_sub(vi_set1(2046), biased), 52));
     vd inv = v_gather(SS_LOG_INV, index);
     vd z_hi = v_mul(one.hi, down), z_lo = v_mul(one.lo, down);
@@ -41,6 +41,12 @@ static inline vpair ss_log1p_pair(vpair f)
     base.lo = v_add(base.lo, v_add(ln2.lo, table.lo));
     vpair sum = ss_two_sum(base.hi, series.hi);
     return ss_fast_two_sum(sum.hi, v_add(sum.lo, v_add(base.lo, series.lo)));
+}
+
+static inline vpair ss_log1p_pair(vpair f)
+{
+    vpair one = ss_two_sum(v_set1(1.0), f.hi);
+    return ss_log_pair(ss_fast_two_sum(one.hi, v_add(one.lo, f.lo)), v_set1(0.0));
 }
 
 #endif
