@@ -54,7 +54,7 @@ typedef struct {
     void (*rows[2])(const ss_job *job, ptrdiff_t first, ptrdiff_t last);
     /* one row in parts: sum of elements [first, last), the merge of two sums, the conclusion, and the writing */
     ss_sum (*part[2])(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, double shift);
-    ss_sum (*merge)(ss_sum a, ss_sum b, int rest);
+    ss_sum (*merge[2])(ss_sum a, ss_sum b, int rest);
     ss_end (*conclude[2])(const ss_job *job, ptrdiff_t row, ss_sum sum, double shift);
     void (*write[2])(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, const ss_end *end);
     ss_unary unary[2][SS_UNARIES];

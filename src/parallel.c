@@ -39,7 +39,7 @@ static void ss_run_parts(const ss_kernels *kernels, int type, const ss_job *job,
             sums[part] = kernels->part[type](job, row, job->n / parts * part,
                                              part + 1 < parts ? job->n / parts * (part + 1) : job->n, shift);
         sum = sums[0];
-        for (int part = 1; part < parts; part++) sum = kernels->merge(sum, sums[part], rest);
+        for (int part = 1; part < parts; part++) sum = kernels->merge[type](sum, sums[part], rest);
         if (shift != 0.0 || !isfinite(sum.peak) || fabs(sum.peak) <= SS_HUGE) break;
         shift = sum.peak;
     }

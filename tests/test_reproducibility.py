@@ -178,6 +178,22 @@ def _child(queue, dtype):
     queue.put(batch.digest(*(case(stablesoft, x, axis=1) for case in PLAIN)))
 
 
+def test_large_terms_apart_or_together(dtype):
+    """Two large terms, in one tile or in two: how the second one joins the sum must not show in a bit."""
+    random = np.random.default_rng(5)
+    count, n = 1500, 4300
+    large = random.normal(0, 3, (2, count)).astype(dtype)
+    apart, together = np.full((2, count, n), -30, dtype=dtype)
+    apart[:, 10], apart[:, n - 50] = large
+    together[:, 10], together[:, 11] = large
+    expected = stablesoft.logsumexp(together, axis=1)
+    np.testing.assert_array_equal(stablesoft.logsumexp(apart, axis=1), expected)
+    np.testing.assert_array_equal(stablesoft.logsumexp(np.ascontiguousarray(apart.T), axis=0), expected)
+    places = [10, n - 50, 0]
+    expected = stablesoft.log_softmax(together, axis=1)[:, [10, 11, 0]]
+    np.testing.assert_array_equal(stablesoft.log_softmax(apart, axis=1)[:, places], expected)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 def test_forked_child(dtype):
     """libgomp hangs in a child of a process that has used threads, so a child must compute on one."""

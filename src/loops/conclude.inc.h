@@ -80,7 +80,7 @@ static vpair excess_wide(const ss_job *job, ss_offsets at, double peak)
         const ptrdiff_t length = job->n - i < TILE ? job->n - i : TILE;
         FN(fetch)(&reader, i, length, buffer, NULL);
         ss_sum next = sum_tile_f64(buffer, length, 1, NULL);
-        sum = i == 0 ? next : ss_merge(sum, next, 1);
+        sum = i == 0 ? next : merge_f64(sum, next, 1);
     }
     vpair total = ss_canonical_round(ss_pair(v_set1(sum.hi), v_set1(sum.lo)), SS_CANONICAL_BITS_PAIR);
     return ss_log_excess(v_set1(peak), total, v_set1(sum.exponent));

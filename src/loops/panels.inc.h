@@ -43,9 +43,10 @@ static void FN(panel_store)(const ss_job *job, char *y, int count, ptrdiff_t fir
             memcpy(y + row * row_step + i * step, panel + i * STEP + row, sizeof(REAL));
 }
 
-/* Both partial sums of each lane; the same arithmetic as ss_merge. */
+/* Both partial sums of each lane; the same arithmetic as FN(merge). */
 static inline FN(lanes) FN(panel_merge)(FN(lanes) a, FN(lanes) b, int rest)
 {
+    SS_TABLES;
     const vd larger = v_max(a.exponent, b.exponent), smaller_peak = v_min(a.peak, b.peak);
     vpair sum = ss_pair_add(ss_pair_shift(ss_pair(a.hi, a.lo), v_sub(a.exponent, larger)),
                             ss_pair_shift(ss_pair(b.hi, b.lo), v_sub(b.exponent, larger)));
@@ -54,7 +55,8 @@ static inline FN(lanes) FN(panel_merge)(FN(lanes) a, FN(lanes) b, int rest)
         const vd exponent = ss_exponent(smaller_peak);
         both.exponent = v_max(larger, exponent);
         sum = ss_pair_add(ss_pair_shift(sum, v_sub(larger, both.exponent)),
-                          ss_pair_shift(ss_mantissa(smaller_peak), v_sub(exponent, both.exponent)));
+                          ss_pair_shift(FN(term)(smaller_peak, ss_scale_bits(exponent, 0), table_hi, table_lo),
+                                        v_sub(exponent, both.exponent)));
         both.hi = sum.hi;
         both.lo = sum.lo;
     }

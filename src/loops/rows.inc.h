@@ -176,6 +176,41 @@ static ss_sum FN(sum_tile)(const REAL *x, ptrdiff_t n, int rest, double *terms)
     return sum;
 }
 
+/* The sum of two partial results; `rest`: the smaller peak joins the sum,
+   as the very term that it is in any other order. */
+static ss_sum FN(merge)(ss_sum a, ss_sum b, int rest)
+{
+    if (b.peak > a.peak) {
+        ss_sum swap = a;
+        a = b;
+        b = swap;
+    }
+    if (isnan(a.hi) || isnan(b.hi)) a.hi = b.hi = NAN;
+    if (a.peak == INFINITY && b.peak == INFINITY) {
+        a.hi += b.hi;
+        return a;
+    }
+    /* a peak of -inf has no terms; beyond SS_HUGE the row is summed again with a shift, or b does not matter */
+    if (isnan(a.hi) || a.peak == INFINITY || b.peak == -INFINITY || fabs(a.peak) > SS_HUGE || fabs(b.peak) > SS_HUGE)
+        return a;
+    /* Between finite peaks: add at the larger scale. Exact shifts; the pair additions lose 2^-105 each. */
+    SS_TABLES;
+    vpair sum = ss_pair(v_set1(a.hi), v_set1(a.lo)), other = ss_pair(v_set1(b.hi), v_set1(b.lo));
+    vd exponent = v_set1(a.exponent), other_exponent = v_set1(b.exponent);
+    for (int i = 0; i < (rest ? 2 : 1); i++) {
+        vd larger = v_max(exponent, other_exponent);
+        sum = ss_pair_add(ss_pair_shift(sum, v_sub(exponent, larger)),
+                          ss_pair_shift(other, v_sub(other_exponent, larger)));
+        exponent = larger;
+        other_exponent = ss_exponent(v_set1(b.peak));
+        other = FN(term)(v_set1(b.peak), ss_scale_bits(other_exponent, 0), table_hi, table_lo);
+    }
+    a.hi = lane(sum.hi);
+    a.lo = lane(sum.lo);
+    a.exponent = lane(exponent);
+    return a;
+}
+
 static ss_sum FN(part)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, double shift)
 {
     REAL buffer[TILE + STEP];
@@ -185,7 +220,7 @@ static ss_sum FN(part)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdif
     for (ptrdiff_t i = first; i < last; i += TILE) {
         const ptrdiff_t length = last - i < TILE ? last - i : TILE;
         ss_sum next = FN(sum_tile)(FN(tile)(job, at, i, length, shift, buffer), length, rest, NULL);
-        sum = i == first ? next : ss_merge(sum, next, rest);
+        sum = i == first ? next : FN(merge)(sum, next, rest);
     }
     return sum;
 }
