@@ -289,3 +289,14 @@ def test_no_warning_and_no_floating_point_error(dtype):
                 case(stablesoft, row)
                 if dtype == "float64":
                     case(stablesoft, row.astype("longdouble"))
+
+
+def test_log_softmax_near_overflow():
+    """The difference of two elements may use up the exponent range on the way, not in the result."""
+    peak = np.finfo(np.float64).max
+    for other in (8e307, 3e307, 3.6703573398726286e307, 5e307, -0.0):
+        for n in (2, 3, 17, 65, 100):
+            x = np.full(n, other)
+            x[0] = peak
+            for got in (stablesoft.log_softmax(x), stablesoft.log_softmax(np.tile(x, (40, 1)).T, axis=0)[:, 7]):
+                np.testing.assert_array_equal(got, np.where(x == peak, 0.0, other - peak))

@@ -85,6 +85,8 @@ static inline vpair stored_f64(const double *terms) { return ss_pair(v_load(term
 static inline vd difference_f64(vd x, vd peak, vpair excess)
 {
     vpair d = ss_two_sum(x, v_sub(v_set1(0.0), peak));
+    /* near 1.8e308 a step inside two_sum can overflow though d.hi does not; its rest is then no part of the result's ulp */
+    d.lo = v_select(v_eq(d.lo, d.lo), d.lo, v_set1(0.0));
     vpair y = ss_two_sum(d.hi, v_sub(v_set1(0.0), excess.hi));
     vd value = v_add(y.hi, v_add(y.lo, v_sub(d.lo, excess.lo)));
     return v_select(v_eq(d.hi, v_set1(-INFINITY)), d.hi, value);
