@@ -69,45 +69,17 @@ static ptrdiff_t FN(participants)(const ss_job *job, ss_offsets at)
     return count;
 }
 
-#if SINGLE
-/* A float32 row in float64 arithmetic, for a result that cancels. */
-static vpair excess_wide(const ss_job *job, ss_offsets at, double peak)
-{
-    const FN(row_reader) reader = {job, at};
-    double buffer[TILE + STEP];
-    ss_sum sum = {-INFINITY, 0.0, 0.0, 0.0};
-    for (ptrdiff_t i = 0; i < job->n; i += TILE) {
-        const ptrdiff_t length = job->n - i < TILE ? job->n - i : TILE;
-        FN(fetch)(&reader, i, length, buffer, NULL);
-        ss_sum next = sum_tile_f64(buffer, length, 1, NULL);
-        sum = i == 0 ? next : merge_f64(sum, next, 1);
-    }
-    vpair total = ss_canonical_round(ss_pair(v_set1(sum.hi), v_set1(sum.lo)), SS_CANONICAL_BITS_PAIR);
-    return ss_log_excess(v_set1(peak), total, v_set1(sum.exponent));
-}
-#endif
-
 /* peak + excess - log(count), to the last digit however small. The error of the pair is 2^-56.5 (float32: 2^-29) of excess +
-   log count; where that reaches a third of an ulp of the result the next rung decides, the last of which rounds correctly. */
+   log count; where that reaches a third of an ulp of the result the ladder decides, whose value is unique. */
 static double FN(logarithm)(const ss_job *job, ss_offsets at, double peak, double shift, vpair excess)
 {
     const double count = job->operation == SS_LOGMEANEXP ? (double)FN(participants)(job, at) : 1.0;
     const vpair log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
-    for (int rung = 0; rung < 2; rung++) {
-        vpair above = ss_pair_add(excess, ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo)));
-        vpair sum = ss_two_sum(v_set1(peak), above.hi);
-        const double value = lane(v_add(sum.hi, v_add(sum.lo, above.lo)));
-        const double magnitude = lane(excess.hi) + lane(log_count.hi);
-        const double tolerance = !SINGLE ? TOLERANCE_PAIR : rung == 0 ? TOLERANCE_SINGLE : 0x1p-30;
-        if (shift != 0.0 || fabs(value) >= tolerance * magnitude) return value;
-#if SINGLE
-        if (rung == 0) {
-            excess = excess_wide(job, at, peak);
-            continue;
-        }
-#endif
-        break;
-    }
+    const vpair above = ss_pair_add(excess, ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo)));
+    const vpair sum = ss_two_sum(v_set1(peak), above.hi);
+    const double value = lane(v_add(sum.hi, v_add(sum.lo, above.lo)));
+    const double magnitude = lane(excess.hi) + lane(log_count.hi);
+    if (shift != 0.0 || fabs(value) >= (SINGLE ? TOLERANCE_SINGLE : TOLERANCE_PAIR) * magnitude) return value;
     const FN(row_reader) reader = {job, at};
     return ss_ladder_logsumexp(FN(fetch), &reader, job->n, 0, count, SINGLE);
 }
