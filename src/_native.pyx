@@ -11,7 +11,9 @@ cimport numpy as cnp
 
 import numpy as np
 
-from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
+
+from libc.math cimport INFINITY, fma
 
 cnp.import_array()
 
@@ -21,6 +23,7 @@ cdef extern from "kernels.h":
         SS_LOG_SOFTMAX
         SS_LOGSUMEXP
         SS_LOGMEANEXP
+        SS_CROSS_ENTROPY
     ctypedef struct ss_job:
         ss_operation operation
         const char *x
@@ -299,4 +302,5 @@ def logmeanexp(a, axis=None, keepdims=False, *, where=None, out=None):
     return definitions["logmeanexp"](a, axis, keepdims, where=where, out=out)
 
 
+include "_losses.pxi"
 include "_ufuncs.pxi"

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-enum ss_operation { SS_SOFTMAX, SS_LOG_SOFTMAX, SS_LOGSUMEXP, SS_LOGMEANEXP };
+enum ss_operation { SS_SOFTMAX, SS_LOG_SOFTMAX, SS_LOGSUMEXP, SS_LOGMEANEXP, SS_CROSS_ENTROPY };
 
 enum { SS_MAX_DIMS = 64 };
 
@@ -48,6 +48,11 @@ enum { SS_LOGADDEXP, SS_LOGSUBEXP, SS_BINARIES };
 typedef void (*ss_unary)(const char *x, ptrdiff_t sx, char *y, ptrdiff_t sy, ptrdiff_t n);
 typedef void (*ss_binary)(const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb, char *y, ptrdiff_t sy, ptrdiff_t n);
 
+/* losses.h and math/total.h have these. */
+typedef struct ss_loss ss_loss;
+typedef struct ss_sigmoid ss_sigmoid;
+struct ss_total;
+
 typedef struct {
     const char *name;
     /* [0] float32, [1] float64 */
@@ -57,6 +62,9 @@ typedef struct {
     ss_sum (*merge[2])(ss_sum a, ss_sum b, int rest);
     ss_end (*conclude[2])(const ss_job *job, ptrdiff_t row, ss_sum sum, double shift);
     void (*write[2])(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, const ss_end *end);
+    /* the losses of rows, and of elements, whose sum goes to `total` unless it is NULL */
+    void (*losses[2])(const ss_loss *loss, ptrdiff_t first, ptrdiff_t last);
+    void (*sigmoid[2])(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t last, struct ss_total *total);
     ss_unary unary[2][SS_UNARIES];
     ss_binary binary[2][SS_BINARIES];
 } ss_kernels;

@@ -12,6 +12,7 @@ from ._elementwise import (
     sigmoid,
     softplus,
 )
+from ._losses import sigmoid_cross_entropy, sigmoid_focal_loss, softmax_cross_entropy, softmax_focal_loss
 from ._reductions import log_softmax, logmeanexp, logsumexp, softmax
 
 __version__ = "0.1.0"
@@ -29,6 +30,10 @@ __all__ = [
     "logsumexp",
     "show_config",
     "sigmoid",
+    "sigmoid_cross_entropy",
+    "sigmoid_focal_loss",
     "softmax",
+    "softmax_cross_entropy",
+    "softmax_focal_loss",
     "softplus",
 ]

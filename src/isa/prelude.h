@@ -4,4 +4,6 @@
 #include <stdint.h>
 #include <string.h>
 #include "../ladder.h"
+#include "../losses.h"
 #include "../math/constants.h"
+#include "../math/total.h"

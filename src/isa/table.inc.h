@@ -7,6 +7,7 @@
 #include "../math/canonical.h"
 #include "../math/exact.h"
 #include "../loops/sums.inc.h"
+#include "../loops/loss_sums.inc.h"
 
 /* Rows are summed in tiles; STEP elements are in flight; terms kept for softmax lie high parts first. */
 #define TILE 4096
@@ -21,11 +22,18 @@
 #define TOLERANCE_PAIR 0.25
 #define TOLERANCE_SINGLE 0.125
 
+#include "../math/elementwise.h"
+#include "../loops/elementwise.inc.h"
+#include "../loops/logistic.inc.h"
+
 #define REAL double
 #define SINGLE 0
 #define FN(name) name##_f64
 #include "../loops/real_f64.inc.h"
 #include "../loops/rows.inc.h"
+#include "../loops/loss_rows.inc.h"
+#include "../loops/loss_dense.inc.h"
+#include "../loops/sigmoid.inc.h"
 #undef REAL
 #undef SINGLE
 #undef FN
@@ -35,12 +43,12 @@
 #define FN(name) name##_f32
 #include "../loops/real_f32.inc.h"
 #include "../loops/rows.inc.h"
+#include "../loops/loss_rows.inc.h"
+#include "../loops/loss_dense.inc.h"
+#include "../loops/sigmoid.inc.h"
 #undef REAL
 #undef SINGLE
 #undef FN
-
-#include "../math/elementwise.h"
-#include "../loops/elementwise.inc.h"
 
 #define SS_PASTE(a, b) a##b
 #define SS_TABLE(isa) SS_PASTE(ss_kernels_, isa)
@@ -54,6 +62,8 @@ const ss_kernels SS_TABLE(SS_ISA) = {
     .merge = {merge_f32, merge_f64},
     .conclude = {conclude_f32, conclude_f64},
     .write = {write_f32, write_f64},
+    .losses = {losses_f32, losses_f64},
+    .sigmoid = {sigmoid_f32, sigmoid_f64},
     .unary = {SS_UNARY_TABLE(f32), SS_UNARY_TABLE(f64)},
     .binary = {SS_BINARY_TABLE(f32), SS_BINARY_TABLE(f64)},
 };

@@ -14,7 +14,7 @@
 #define vr_set1 v_set1
 
 #define OFFSET_f64 300
-#define REACH_f64 746.0 /* below peak - REACH the result is 0 */
+#define REACH_f64 830.0 /* below peak - REACH the result is 0, also where a factor of up to 2^120 follows */
 #if SS_W == 8
 #define ACCUMULATOR_START 0x1.8p310
 #elif SS_W == 4

@@ -162,9 +162,8 @@ static ss_sum FN(sum_tile)(const REAL *x, ptrdiff_t n, int rest, double *terms)
     if (fabs(sum.peak) > SS_HUGE) return FN(special)(x, n);
     const double bound = rest ? (double)second : sum.peak;
     if (!(bound > -SS_HUGE)) return FN(special)(x, n);
-    vpair total = FN(across)(rest    ? FN(sum_terms)(x, n, bound, 1, NULL)
-                             : terms ? FN(sum_terms)(x, n, bound, 0, terms)
-                                     : FN(sum_terms)(x, n, bound, 0, NULL));
+    vpair total = FN(across)(rest ? (terms ? FN(sum_terms)(x, n, bound, 1, terms) : FN(sum_terms)(x, n, bound, 1, NULL))
+                                  : (terms ? FN(sum_terms)(x, n, bound, 0, terms) : FN(sum_terms)(x, n, bound, 0, NULL)));
     if (rest) {
         SS_TABLES;
         vpair extra = FN(term)(v_set1(bound), ss_scale_bits(ss_exponent(v_set1(bound)), 0), table_hi, table_lo);

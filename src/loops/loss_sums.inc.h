@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   From the sum of a row to the loss of its label and to the factors of its gradient. Lanes are rows; both real types.
+
+   With S the sum of all e^x: loss = (peak - x_label) + log1p(rest / e^peak), two terms of one sign. The gradient is p = e^x / S
+   elsewhere and -(sum of the others) / S at the label, where p - 1 would cancel: the others are `rest` if the label
+   is at the peak; if not, e^x_label is at most S / 2, and S - e^x_label keeps its digits. */
+
+typedef struct {
+    vpair excess; /* log1p(rest / e^peak) */
+    vpair loss;   /* -log p of the label */
+    vpair total;  /* S, in units of 2^unit */
+    vpair others; /* S without the label's term, in units of 2^others_unit */
+    vd unit, others_unit;
+} ss_label;
+
+/* Relative error 2^-102. */
+static inline vpair ss_pair_mul(vpair a, vpair b)
+{
+    vpair product = ss_two_prod(a.hi, b.hi);
+    return ss_fast_two_sum(product.hi, v_add(product.lo, v_fma(a.hi, b.lo, v_mul(a.lo, b.hi))));
+}
+
+static inline vpair ss_pair_scale_down(vpair a, vd d) { return ss_pair(ss_scale_down(a.hi, d), ss_scale_down(a.lo, d)); }
+
+/* `gap` = peak - x_label, `term` = e^x_label in units of 2^exponent(peak), rest in units of 2^exponent. */
+static inline ss_label ss_label_of(vd peak, vpair rest, vd exponent, vpair gap, vpair term)
+{
+    ss_label end;
+    const vpair top = ss_mantissa(peak);
+    const vd zero = v_set1(0.0), down = v_min(v_sub(exponent, ss_exponent(peak)), zero);
+    const vm at_peak = v_eq(gap.hi, zero);
+    end.unit = ss_exponent(peak);
+    end.total = ss_pair_add(top, ss_pair_scale_down(rest, down));
+    end.excess = ss_log1p_pair(ss_pair_scale_down(ss_pair_div(rest, top), down));
+    const vpair left = ss_pair_add(end.total, ss_pair(v_sub(zero, term.hi), v_sub(zero, term.lo)));
+    end.others = ss_pair(v_select(at_peak, rest.hi, left.hi), v_select(at_peak, rest.lo, left.lo));
+    end.others_unit = v_select(at_peak, v_add(end.unit, down), end.unit);
+    const vpair sum = ss_two_sum(gap.hi, end.excess.hi);
+    const vpair loss = ss_fast_two_sum(sum.hi, v_add(sum.lo, v_add(gap.lo, end.excess.lo)));
+    const vm infinite = v_eq(gap.hi, v_set1(INFINITY));
+    end.loss = ss_pair(v_select(infinite, gap.hi, loss.hi), v_select(infinite, zero, loss.lo));
+    return end;
+}
+
+/* a^power for a positive pair times 2^unit; 0 where it would be below 2^-1000. */
+static inline vpair ss_power(vpair a, vd unit, double power)
+{
+    SS_TABLES;
+    const vpair log = ss_pair_mul(ss_log_pair(a, unit), ss_pair(v_set1(power), v_set1(0.0)));
+    const vm tiny = v_lt(log.hi, v_set1(-693.0));
+    const vd hi = v_select(tiny, v_set1(-693.0), log.hi), lo = v_select(tiny, v_set1(0.0), log.lo);
+    const vpair result = ss_exp_pair(hi, lo, ss_scale_bits(v_set1(0.0), 0), table_hi, table_lo);
+    return ss_pair(v_select(tiny, v_set1(0.0), result.hi), v_select(tiny, v_set1(0.0), result.lo));
+}
