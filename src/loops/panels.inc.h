@@ -127,7 +127,7 @@ static inline vpair FN(panel_conclude)(const ss_job *job, FN(lanes) sum, vd *val
     if (job->operation == SS_SOFTMAX) return ss_reciprocal(total);
     /* a rest of 0, or next to it, is left over: its exponent bits are not to be trusted */
     FN(mark)(left, v_lt(v_set1(0x1p-900), total.hi));
-    const vpair excess = ss_log_excess(sum.peak, total, sum.exponent);
+    const vpair excess = FN(excess)(sum.peak, total, sum.exponent);
     if (job->operation == SS_LOG_SOFTMAX) return excess;
     const double count = job->operation == SS_LOGMEANEXP ? (double)job->n : 1.0;
     const vpair log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));

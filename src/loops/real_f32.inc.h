@@ -55,6 +55,11 @@ static inline vpair term_f32(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
 
 static inline vpair stored_f32(const double *terms) { return ss_pair(v_load(terms), v_set1(0.0)); }
 
+static inline vpair excess_f32(vd peak, vpair rest, vd exponent)
+{
+    return ss_pair(ss_log_excess_single(peak, rest.hi, exponent), v_set1(0.0));
+}
+
 static inline vd difference_f32(vd x, vd peak, vpair excess) { return v_sub(v_sub(x, peak), excess.hi); }
 
 static inline void put_f32(float *y, const vd *value, int stream)

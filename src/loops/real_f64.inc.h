@@ -81,6 +81,8 @@ static inline vpair term_f64(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
 
 static inline vpair stored_f64(const double *terms) { return ss_pair(v_load(terms), v_load(terms + TERMS_LOW)); }
 
+static inline vpair excess_f64(vd peak, vpair rest, vd exponent) { return ss_log_excess(peak, rest, exponent); }
+
 /* (x - peak) - excess: two numbers of one sign. */
 static inline vd difference_f64(vd x, vd peak, vpair excess)
 {
