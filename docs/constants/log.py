@@ -14,6 +14,8 @@ from remez import fit_doubles, horner, log2, max_error, show
 
 SPLIT_INDEX = 53  # from z = 1 + 53/128 = 1.4140625 on, z is halved
 SERIES = [(Decimal(1) if k % 2 == 0 else Decimal(-1)) / (k + 3) for k in range(40)]
+SINGLE_SERIES = [Decimal(2) / (2 * k + 3) for k in range(40)]  # (2 atanh s - 2 s) / s^3 in powers of s^2
+SINGLE_RADIUS = Decimal(1) / 25 * (1 + Decimal(2) ** -20)  # |s| <= 1/5, where z lies in [2/3, 3/2]
 
 
 def interval(i):
@@ -66,6 +68,14 @@ def weight(f):
     return f * f  # the error of f^3 p(f), relative to f
 
 
+def single_target(w):
+    return horner(SINGLE_SERIES, w)
+
+
+def single_weight(w):
+    return abs(w) / 2  # the error of s w p(w), relative to 2 s
+
+
 def constants():
     high, low = [], []
     for v in INVERSES:
@@ -79,12 +89,16 @@ def constants():
         "SS_LOG_HI": high,
         "SS_LOG_LO": low,
         "SS_LOG1P": fit_doubles(RADIUS, target, weight, 8),
+        "SS_LOG_SINGLE": fit_doubles(SINGLE_RADIUS, single_target, single_weight, 6),
     }
 
 
 def errors(values):
-    """log2 of the largest error of the polynomial, relative to f."""
-    return {"SS_LOG1P": log2(max_error(RADIUS, target, weight, values["SS_LOG1P"]))}
+    """log2 of the largest error of each polynomial, relative to f and to 2 s."""
+    return {
+        "SS_LOG1P": log2(max_error(RADIUS, target, weight, values["SS_LOG1P"])),
+        "SS_LOG_SINGLE": log2(max_error(SINGLE_RADIUS, single_target, single_weight, values["SS_LOG_SINGLE"])),
+    }
 
 
 def main():
@@ -95,7 +109,7 @@ def main():
     strict = all(max_f(i, v) * 2**60 <= 2**53 for i, v in enumerate(INVERSES))
     print(f"# |f| * 2^60 <= 2^53 in every entry: {strict}")
     for name, e in errors(values).items():
-        print(f"# {name}: max error relative to f = 2^{e:.2f}")
+        print(f"# {name}: max relative error = 2^{e:.2f}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,10 @@
    SHORT_ROW are laid across the lanes, where a row of its own would leave most of them idle. */
 #define CHUNK 64
 #define SHORT_ROW 32
-#define PANEL_AHEAD 1 /* panels of neighbouring rows are fetched this far before they are read */
+/* Blocks: half of a second-level cache, and rows enough for runs of some lines. */
+#define BLOCK_BYTES (1 << 19)
+#define BLOCK_PANELS 16
+#define BLOCK_AHEAD 2048 /* bytes of a block that are on their way from memory before they are read */
 /* |peak + excess| below this part of excess is left to the ladder (FN(logarithm) has the reasoning). */
 #define TOLERANCE_PAIR 0.25
 #define TOLERANCE_SINGLE 0.125

@@ -44,6 +44,17 @@ static inline vf vf_load(const float *p) { return *p; }
 static inline void vf_store(float *p, vf a) { *p = a; }
 static inline vf vf_max(vf a, vf b) { return a > b ? a : b; }
 static inline vf vf_min(vf a, vf b) { return a < b ? a : b; }
+/* A square of SS_W x SS_W values, transposed; the steps from row to row are in bytes. */
+static inline void v_transpose(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
+{
+    (void)step, (void)to_step;
+    memcpy(to, from, sizeof(double));
+}
+static inline void v_transpose_f32(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
+{
+    (void)step, (void)to_step;
+    memcpy(to, from, sizeof(float));
+}
 #define SS_HAVE_STREAM 0
 /* A hint: the line at p will be read; p need not be valid. */
 static inline void v_prefetch(const void *p) { (void)p; }

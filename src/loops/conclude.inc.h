@@ -105,7 +105,7 @@ static ss_end FN(conclude)(const ss_job *job, ptrdiff_t row, ss_sum sum, double 
     }
     const vpair total = FN(canonical_sum)(job, at, &sum, shift);
     const vd peak = v_set1(sum.peak);
-    vpair factor = softmax ? ss_reciprocal(total) : ss_log_excess(peak, total, v_set1(sum.exponent));
+    vpair factor = softmax ? FN(reciprocal)(total) : FN(excess)(peak, total, v_set1(sum.exponent));
     end.peak = sum.peak + shift;
     end.shift = shift;
     end.exponent = sum.exponent;

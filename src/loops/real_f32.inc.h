@@ -18,6 +18,7 @@
 #define OFFSET_f32 0
 #define REACH_f32 700.0 /* far below the smallest result, 2^-150 */
 
+#define transpose_f32 v_transpose_f32
 static inline vd load_f32(const float *x) { return v_load_f32(x); }
 
 typedef struct { vd hi[4]; } sum_f32;
@@ -54,6 +55,13 @@ static inline vpair term_f32(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
 }
 
 static inline vpair stored_f32(const double *terms) { return ss_pair(v_load(terms), v_set1(0.0)); }
+
+static inline vpair reciprocal_f32(vpair sum) { return ss_pair(v_div(v_set1(1.0), sum.hi), v_set1(0.0)); }
+
+static inline vpair excess_f32(vd peak, vpair rest, vd exponent)
+{
+    return ss_pair(ss_log_excess_single(peak, rest.hi, exponent), v_set1(0.0));
+}
 
 static inline vd difference_f32(vd x, vd peak, vpair excess) { return v_sub(v_sub(x, peak), excess.hi); }
 

@@ -25,6 +25,7 @@
 #define ACCUMULATOR_START 0x1.8p313
 #endif
 
+#define transpose_f64 v_transpose
 static inline vd load_f64(const double *x) { return v_load(x); }
 
 typedef struct { vd hi[4], lo[4]; } sum_f64;
@@ -80,6 +81,10 @@ static inline vpair term_f64(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
 }
 
 static inline vpair stored_f64(const double *terms) { return ss_pair(v_load(terms), v_load(terms + TERMS_LOW)); }
+
+static inline vpair reciprocal_f64(vpair sum) { return ss_reciprocal(sum); }
+
+static inline vpair excess_f64(vd peak, vpair rest, vd exponent) { return ss_log_excess(peak, rest, exponent); }
 
 /* (x - peak) - excess: two numbers of one sign. */
 static inline vd difference_f64(vd x, vd peak, vpair excess)

@@ -224,4 +224,5 @@ static ss_sum FN(part)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdif
     return sum;
 }
 #include "conclude.inc.h"
+#include "blocks.inc.h"
 #include "panels.inc.h"

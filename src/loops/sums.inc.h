@@ -24,10 +24,16 @@ static inline vpair ss_reciprocal(vpair sum)
     return ss_pair_div(ss_pair(v_set1(1.0), v_set1(0.0)), sum);
 }
 
-/* log1p(rest 2^exponent / e^peak) as a pair: what logsumexp exceeds the peak by. */
+/* log1p(rest 2^exponent / e^peak): what logsumexp exceeds the peak by. As a pair, and for float32 in one double. */
 static inline vpair ss_log_excess(vd peak, vpair rest, vd exponent)
 {
     vpair ratio = ss_pair_div(rest, ss_mantissa(peak));
     vd down = v_min(v_sub(exponent, ss_exponent(peak)), v_set1(0.0));
     return ss_log1p_pair(ss_pair(ss_scale_down(ratio.hi, down), ss_scale_down(ratio.lo, down)));
+}
+
+static inline vd ss_log_excess_single(vd peak, vd rest, vd exponent)
+{
+    vd down = v_min(v_sub(exponent, ss_exponent(peak)), v_set1(0.0));
+    return ss_log1p_single(ss_scale_down(rest, down), ss_mantissa(peak).hi);
 }

@@ -49,4 +49,25 @@ static inline vpair ss_log1p_pair(vpair f)
     return ss_log_pair(ss_fast_two_sum(one.hi, v_add(one.lo, f.lo)), v_set1(0.0));
 }
 
+/* log1p(rest / one) in one double, 0 <= rest, 1/2 < one < 4; one division and no table.
+
+   reduce       z = (1 + rest/one) / 2^k in [2/3, 3/2]: the bits of a double are 2^52 times its base-2 logarithm but for
+                0.086, so that the difference of two serves to find k. s = (z - 1) / (z + 1), both times one 2^k
+   approximate  log z = 2 atanh s, an odd polynomial
+   Error:       2^-42 relative, also for tiny rests (there k = 0, and s is rest / (2 one + rest))
+   Constants:   docs/constants/log.py */
+static inline vd ss_log1p_single(vd rest, vd one)
+{
+    vd sum = v_add(one, rest);
+    vi distance = vi_sub(v_int(sum), v_int(one));
+    vi k = vi_srl(vi_add(distance, vi_set1((int64_t)1 << 51)), 52);
+    vd power = v_dbl(vi_sll(vi_add(k, vi_set1(1023)), 52));
+    vd s = v_div(v_fnma(v_sub(power, v_set1(1.0)), one, rest), v_fma(power, one, sum)), w = v_mul(s, s);
+    vd p = v_set1(SS_LOG_SINGLE[5]);
+    for (int i = 4; i >= 0; i--) p = v_fma(p, w, v_set1(SS_LOG_SINGLE[i]));
+    vd log = v_fma(v_mul(s, w), p, v_add(s, s));
+    vd count = v_sub(v_dbl(vi_add(k, v_int(v_set1(0x1p52)))), v_set1(0x1p52));
+    return v_fma(count, v_set1(SS_LN2_HI), log);
+}
+
 #endif
