@@ -201,6 +201,7 @@ static void FN(write)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff
 
 #include "options.inc.h"
 #include "weights.inc.h"
+#include "cumulative.inc.h"
 
 static void FN(row)(const ss_job *job, ptrdiff_t row)
 {

@@ -202,7 +202,12 @@ static void FN(rows)(const ss_job *job, ptrdiff_t first, ptrdiff_t last)
 {
     if (!ss_plain(job)) {
         for (ptrdiff_t row = first; row < last; row++)
-            if (job->b) FN(weight_row)(job, row); else FN(option_row)(job, row);
+            if (job->cumulative)
+                FN(cumulative_row)(job, row);
+            else if (job->b)
+                FN(weight_row)(job, row);
+            else
+                FN(option_row)(job, row);
         return;
     }
     if (!FN(panel_fits)(job)) {
