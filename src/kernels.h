@@ -7,6 +7,9 @@
 
 enum ss_operation { SS_SOFTMAX, SS_LOG_SOFTMAX, SS_LOGSUMEXP, SS_LOGMEANEXP, SS_CROSS_ENTROPY };
 
+/* Of a row: one result, or one for every prefix (logcumsumexp); exclusive prefixes end before their element. */
+enum ss_cumulation { SS_WHOLE, SS_INCLUSIVE, SS_EXCLUSIVE };
+
 enum { SS_MAX_DIMS = 64 };
 
 /* Strides are in bytes. Rows are numbered in C order over the kept dimensions; the elements of a row run in C order over
@@ -22,6 +25,7 @@ typedef struct {
     ptrdiff_t reduced_shape[SS_MAX_DIMS], reduced_x[SS_MAX_DIMS], reduced_y[SS_MAX_DIMS], reduced_mask[SS_MAX_DIMS];
     int stream; /* the result is larger than the caches: store past them */
     double temperature, floor; /* 1 and 0 where not given */
+    enum ss_cumulation cumulative; /* with SS_LOGSUMEXP only; y must not overlap x */
     /* Weights of logsumexp, NULL without. Then y and sign (NULL if not wanted) are contiguous, one value a row, and the
        strides called y are those of b. */
     const char *b;
@@ -29,7 +33,10 @@ typedef struct {
 } ss_job;
 
 /* Without options the loops of rows and parts apply; other rows are computed one by one, each by itself. */
-static inline int ss_plain(const ss_job *job) { return job->temperature == 1.0 && job->floor == 0.0 && !job->b; }
+static inline int ss_plain(const ss_job *job)
+{
+    return job->temperature == 1.0 && job->floor == 0.0 && !job->b && !job->cumulative;
+}
 
 /* A partial result of one row: the largest element, and a sum (hi + lo) 2^exponent of terms e^(x - shift): all of them for
    softmax, all but one peak for the others. hi is NaN when an element is; with a peak of +inf it counts such elements. */

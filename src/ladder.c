@@ -11,159 +11,11 @@
    to count. That case is answered first. */
 #include "ladder.h"
 
-#include "ladder_limbs.h"
-
-#include "ladder_const.h"
+#include "ladder_exp.h"
 
 enum { CHUNK = 256 };
-#define INV_LN2 1.4426950408889634
 #define X_MAX 0x1p45
 #define X_SKIP (-0x1p46) /* a term below it matters to no sum that the domain allows */
-
-/* ---- pieces shared by all levels ---- */
-
-static void split(double v, uint64_t *m, int *e) /* v = m 2^e, 2^52 <= m < 2^53; v > 0 */
-{
-    *m = (uint64_t)ldexp(frexp(v, e), 53);
-    *e -= 53;
-}
-
-/* m 2^e at unit 2^-p0 into a[0..n-1], which is zero; the part below the unit is dropped */
-static void place(uint64_t *a, int n, uint64_t m, int e, int p0)
-{
-    int p = p0 + e;
-    if (p < 0) {
-        if (p > -64) a[0] = m >> -p;
-        return;
-    }
-    int w = p >> 6, off = p & 63;
-    if (w < n) a[w] = m << off;
-    if (off > 11 && w + 1 < n) a[w + 1] = m >> (64 - off);
-}
-
-static void ln2_times(uint64_t *out, int W, uint64_t k) /* less than 1 unit too small for k < 2^63 */
-{
-    uint64_t t[NMAX + 2];
-    for (int i = 0; i <= W; i++) t[i] = LN2[W - i];
-    mul_small(t, W + 1, k);
-    memcpy(out, t + 1, (size_t)(W + 1) * sizeof t[0]);
-}
-
-static double floor_k(double x) { return floor(x * INV_LN2); }
-
-/* ---- level of two limbs: e^x in units of 2^-126 ---- */
-
-static inline ss_u128 mulhi(ss_u128 a, ss_u128 b) /* 0 to 3 units too small */
-{
-    ss_u128 r = mul64(a.hi, b.hi);
-    uint64_t p = mul64(a.hi, b.lo).hi, q = mul64(a.lo, b.hi).hi;
-    r.lo += p;
-    r.hi += r.lo < p;
-    r.lo += q;
-    r.hi += r.lo < q;
-    return r;
-}
-
-static inline ss_u128 add(ss_u128 a, ss_u128 b)
-{
-    ss_u128 r = {a.hi + b.hi, a.lo + b.lo};
-    r.hi += r.lo < b.lo;
-    return r;
-}
-
-/* e^x = 2^*k * result, 1 <= result < 2.2. Error in units of 2^-126: reduction 1.6, tables and their product 4,
-   polynomial (5 products of 3, 6 of 2, the coefficients, in 2^-128, times 2.2) 19, last product 3: below 28. */
-static inline ss_u128 exp_fast(double x, double kd, int64_t *kp)
-{
-    /* x - k ln2 with the sign of x taken off both; fraction (f1, f0), integer part g */
-    int64_t k = (int64_t)kd;
-    uint64_t bits, ka = (uint64_t)(k < 0 ? -k : k), x2 = 0, x1 = 0, x0 = 0;
-    memcpy(&bits, &x, sizeof bits);
-    int p = (int)(bits >> 52 & 0x7ff) - 1075 + 128;
-    uint64_t m = (bits & 0xfffffffffffffu) | 0x10000000000000u;
-    if (p >= 64) { /* |x| <= 2^46: p <= 122 */
-        int s = p - 64;
-        x1 = m << s;
-        x2 = s > 11 ? m >> (64 - s) : 0;
-    } else if (p >= 0) {
-        x0 = m << p;
-        x1 = p > 11 ? m >> (64 - p) : 0;
-    } else if (p > -64 && bits << 1) {
-        x0 = m >> -p;
-    }
-    ss_u128 a = mul64(ka, LN2[0]), b = mul64(ka, LN2[1]);
-    uint64_t c = mul64(ka, LN2[2]).hi, g = a.hi, f1 = a.lo, f0 = b.lo + c;
-    uint64_t t = b.hi + (f0 < c);
-    f1 += t;
-    g += f1 < t;
-    /* r = k ln2 - x (negative x) or x - k ln2 */
-    uint64_t s1 = f1 - x1, bo = f0 < x0, bb = (f1 < x1) | (s1 < bo);
-    uint64_t r0 = f0 - x0, r1 = s1 - bo, r2 = g - x2 - bb;
-    if (!(bits >> 63)) {
-        r0 = ~r0 + 1;
-        r1 = ~r1 + (r0 == 0);
-        r2 = ~r2 + (r0 == 0 && r1 == 0);
-    }
-    if (r2 >> 63) {
-        r0 += LN2[1];
-        r1 += LN2[0] + (r0 < LN2[1]);
-        k--;
-    }
-    *kp = k;
-    ss_u128 tau = {r1 << 10 | r0 >> 54, r0 << 10};
-    uint64_t h = EXP_C[10].lo;
-    h = EXP_C[9].lo + mul64(h, tau.hi).hi;
-    h = EXP_C[8].lo + mul64(h, tau.hi).hi;
-    h = EXP_C[7].lo + mul64(h, tau.hi).hi;
-    h = EXP_C[6].lo + mul64(h, tau.hi).hi;
-    ss_u128 H = {0, mul64(h, tau.hi).hi};
-    H = add(EXP_C[5], H);
-    H = add(EXP_C[4], mulhi(H, tau));
-    H = add(EXP_C[3], mulhi(H, tau));
-    H = add(EXP_C[2], mulhi(H, tau));
-    H = add(EXP_C[1], mulhi(H, tau));
-    H = mulhi(H, tau);
-    ss_u128 A = EXP_A[r1 >> 59];
-    A = add(A, mulhi(A, EXP_B[r1 >> 54 & 31]));
-    return add(A, mulhi(A, H));
-}
-
-/* ---- any other level ---- */
-
-/* e^x = 2^*k * out with W = L + 1 limbs of fraction; the error is below 2^60 units of the last limb:
-   at most 65 + 1 units for each of at most 200 products, doubled in each of at most 40 squarings. */
-static void exp_limbs(uint64_t *out, int W, double x, double kd, int64_t *kp)
-{
-    uint64_t r[NMAX], t[NMAX], m;
-    int e, s = 8 + W / 2;
-    int64_t k = (int64_t)kd;
-    memset(r, 0, sizeof r);
-    if (x != 0) {
-        split(fabs(x), &m, &e);
-        place(r, W + 1, m, e, 64 * W);
-    }
-    ln2_times(t, W, (uint64_t)(k < 0 ? -k : k));
-    sub_n(r, t, W + 1);
-    if (x < 0) neg_n(r, W + 1);
-    if (r[W] >> 63) {
-        ln2_times(t, W, 1);
-        add_n(r, t, W + 1);
-        k--;
-    }
-    *kp = k;
-    shr_n(r, W + 1, s);
-    memset(out, 0, (size_t)(W + 1) * sizeof out[0]);
-    out[W] = 1;
-    memcpy(t, r, sizeof t);
-    for (uint32_t i = 2; top_bit(t, W + 1) >= 0; i++) {
-        add_n(out, t, W + 1);
-        mul_fix(t, t, r, W);
-        div_small(t, W + 1, i);
-    }
-    while (s-- > 0) mul_fix(out, out, out, W);
-}
-
-/* ---- the row ---- */
 
 typedef struct {
     ss_fetch fetch;
@@ -174,18 +26,54 @@ typedef struct {
     int subtract; /* the second of two terms counts negative */
 } task;
 
-/* S at L limbs of fraction into acc[0..L]; returns a bound of the error in units */
-static double sum_level(const task *T, int L, uint64_t *acc)
+/* Adds e^x w at L = 2: three limbs of fraction, so that what is cut off does not count. */
+static void add_fast(const task *T, uint64_t *acc, double x, double kd, uint64_t wm, int we, int negative)
 {
-    double x[CHUNK], w[CHUNK], units = 1;
-    memset(acc, 0, (size_t)(L + 2) * sizeof acc[0]); /* one limb to spare, for two limbs */
-    for (ptrdiff_t at = 0; at < T->n; at += CHUNK) {
-        ptrdiff_t len = T->n - at < CHUNK ? T->n - at : CHUNK;
-        T->fetch(T->row, at, len, x, T->weighted ? w : NULL);
+    int64_t k;
+    ss_u128 v = exp_fast(x, kd, &k);
+    if (T->weighted) {
+        uint64_t c = mul64(v.lo, wm).hi;
+        v = mul64(v.hi, wm);
+        v.lo += c;
+        v.hi += v.lo < c;
+    }
+    int64_t s = (int64_t)T->scale - k - we;
+    uint64_t t[4] = {0, v.lo, v.hi, 0};
+    if (s >= 64) {
+        shr_n(t, 3, (int)s);
+    } else if (s) {
+        t[0] = v.lo << (64 - s);
+        t[1] = v.lo >> s | v.hi << (64 - s);
+        t[2] = v.hi >> s;
+    }
+    if (negative) sub_n(acc, t, 4);
+    else add_n(acc, t, 4);
+}
+
+static void add_limbs(const task *T, int L, uint64_t *acc, double x, double kd, uint64_t wm, int we, int negative)
+{
+    uint64_t v[NMAX + 2];
+    int64_t k;
+    exp_limbs(v, L + 1, x, kd, &k);
+    if (T->weighted) {
+        mul_small(v, L + 2, wm);
+        memmove(v, v + 1, (size_t)(L + 2) * sizeof v[0]);
+    }
+    shr_n(v, L + 2, (int)((int64_t)T->scale - k - we));
+    if (negative) sub_n(acc, v + 1, L + 1);
+    else add_n(acc, v + 1, L + 1);
+}
+
+/* Adds the elements that `sum` has not seen, at L limbs of fraction. */
+static void add_terms(const task *T, int L, ss_ladder_sum *sum)
+{
+    double x[CHUNK], w[CHUNK];
+    while (sum->seen < T->n) {
+        ptrdiff_t len = T->n - sum->seen < CHUNK ? T->n - sum->seen : CHUNK;
+        T->fetch(T->row, sum->seen, len, x, T->weighted ? w : NULL);
         for (ptrdiff_t i = 0; i < len; i++) {
             uint64_t wm = 0;
-            int we = 0;
-            int64_t k;
+            int we = 0, negative = T->subtract && i;
             if (x[i] == -INFINITY || (T->weighted && w[i] == 0)) continue;
             if (T->weighted) {
                 split(w[i], &wm, &we);
@@ -193,47 +81,26 @@ static double sum_level(const task *T, int L, uint64_t *acc)
                 we += 53;
             }
             double kd = floor_k(x[i]);
-            units += 1;
+            sum->terms += 1;
             if (kd + we - T->scale < -(64 * L + 64) || x[i] < X_SKIP) continue; /* less than a unit */
-            if (L == 2) {
-                ss_u128 v = exp_fast(x[i], kd, &k);
-                if (T->weighted) {
-                    uint64_t c = mul64(v.lo, wm).hi;
-                    v = mul64(v.hi, wm);
-                    v.lo += c;
-                    v.hi += v.lo < c;
-                }
-                int64_t s = (int64_t)T->scale - k - we;
-                uint64_t t[4] = {0, v.lo, v.hi, 0};
-                if (s >= 64) {
-                    shr_n(t, 3, (int)s);
-                } else if (s) {
-                    t[0] = v.lo << (64 - s);
-                    t[1] = v.lo >> s | v.hi << (64 - s);
-                    t[2] = v.hi >> s;
-                }
-                if (T->subtract && i) sub_n(acc, t, 4);
-                else add_n(acc, t, 4);
-            } else {
-                uint64_t v[NMAX + 2];
-                exp_limbs(v, L + 1, x[i], kd, &k);
-                if (T->weighted) {
-                    mul_small(v, L + 2, wm);
-                    memmove(v, v + 1, (size_t)(L + 2) * sizeof v[0]);
-                }
-                shr_n(v, L + 2, (int)((int64_t)T->scale - k - we));
-                if (T->subtract && i) sub_n(acc, v + 1, L + 1);
-                else add_n(acc, v + 1, L + 1);
-            }
+            if (L == 2) add_fast(T, sum->limb, x[i], kd, wm, we, negative);
+            else add_limbs(T, L, sum->limb, x[i], kd, wm, we, negative);
         }
+        sum->seen += len;
     }
-    if (L == 2) {
-        /* each term within 40 * 2^-126 of itself, hence so is their sum; the limb dropped adds 2 units */
-        shl_n(acc, 4, 2);
-        memmove(acc, acc + 1, 3 * sizeof acc[0]);
-        return 160 * (T->subtract ? 6 : (double)acc[2] + 1) + ldexp(units, -60) + 2;
-    }
-    return units * 4;
+}
+
+/* S at L limbs of fraction into acc[0..L]; returns a bound of the error in units */
+static double sum_level(const task *T, int L, ss_ladder_sum *sum, uint64_t *acc)
+{
+    add_terms(T, L, sum);
+    memcpy(acc, sum->limb, sizeof sum->limb);
+    if (L > 2) return 4 * (1 + sum->terms);
+    /* each term within 40 * 2^-126 of itself, hence so is their sum; the limb dropped adds 2 units */
+    shl_n(acc, 4, 2);
+    memmove(acc, acc + 1, 3 * sizeof acc[0]);
+    acc[3] = 0;
+    return 160 * (T->subtract ? 6 : (double)acc[2] + 1) + ldexp(1 + sum->terms, -60) + 2;
 }
 
 /* y = B ln2 + log(S / count), W = L + 1 limbs of fraction, as magnitude; returns the sign.
@@ -327,26 +194,27 @@ static int weights_make(const task *T, double count) /* do the weights of the te
     return cmp_n(acc, t, 20) == 0;
 }
 
-/* B ln2 + log(S / count), level by level until it is certain. */
-static double climb(const task *T, double count, int single)
+/* B ln2 + log(S / count), level by level until it is certain; `sum` starts at the level where it stands. */
+static double climb(const task *T, ss_ladder_sum *sum, double count, int single)
 {
     static const unsigned char levels[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
     uint64_t acc[NMAX], y[NMAX] = {0}, lo[NMAX], hi[NMAX];
-    double result = 0;
-    for (size_t i = 0; i < sizeof levels; i++) {
-        int L = levels[i], W = L + 1, neg;
-        double units = sum_level(T, L, acc);
+    for (;;) {
+        int L = levels[sum->level], W = L + 1, neg;
+        double units = sum_level(T, L, sum, acc);
         neg = log_level(acc, L, T->scale, count, &units, y);
         uint64_t err[NMAX] = {0};
         err[1] = (uint64_t)units + 1;
         memcpy(lo, y, sizeof lo);
         memcpy(hi, y, sizeof hi);
         add_n(hi, err, W + 1);
-        result = round_fix(y, W, single);
-        if (neg) result = -result;
-        if (!sub_n(lo, err, W + 1) && round_fix(lo, W, single) == round_fix(hi, W, single)) break;
+        const int certain = !sub_n(lo, err, W + 1) && round_fix(lo, W, single) == round_fix(hi, W, single);
+        if (certain || sum->level + 1 == (int)sizeof levels) {
+            const double result = round_fix(y, W, single);
+            return neg ? -result : result;
+        }
+        *sum = (ss_ladder_sum){.level = sum->level + 1};
     }
-    return result;
 }
 
 double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int weighted, double count, int single)
@@ -369,7 +237,36 @@ double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int wei
     if (!weighted) T.scale = floor_k(most);
     if (!(fabs(most) <= X_MAX)) return most; /* nothing but -inf; or outside the domain */
     if (least == most && weights_make(&T, count)) return (single ? (double)(float)most : most) + 0.0;
-    return climb(&T, count, single);
+    ss_ladder_sum sum = {0};
+    return climb(&T, &sum, count, single);
+}
+
+double ss_ladder_prefix(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, int single)
+{
+    const task T = {fetch, row, n, 0, 0, 0}; /* scale 0: all terms are below 1 */
+    return climb(&T, sum, 1, single);
+}
+
+int ss_ladder_prefix_excess(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double *hi, double *lo)
+{
+    const task T = {fetch, row, n, 0, 0, 0};
+    if (sum->level > 0) return 0;
+    add_terms(&T, 2, sum);
+    uint64_t t[4], one[4] = {0, 0, (uint64_t)1 << 62, 0}; /* units of 2^-190 */
+    memcpy(t, sum->limb, sizeof t);
+    const int negative = (int)sub_n(t, one, 4);
+    if (negative) neg_n(t, 4);
+    const int top = top_bit(t, 4), low = top - 105;
+    if (top < 190 - 50) return 0; /* the error, 2^-119 of the sum + 1, shows */
+    shr_n(t, 4, low);
+    const uint64_t mask = ((uint64_t)1 << 53) - 1;
+    *hi = ldexp((double)(t[1] << 11 | t[0] >> 53), low + 53 - 190);
+    *lo = ldexp((double)(t[0] & mask), low - 190);
+    if (negative) {
+        *hi = -*hi;
+        *lo = -*lo;
+    }
+    return 1;
 }
 
 static void fetch_pair(const void *row, ptrdiff_t start, ptrdiff_t len, double *x, double *w)
@@ -382,7 +279,8 @@ double ss_ladder_logsubexp(double a, double b, int single)
 {
     const double row[2] = {a, b};
     const task T = {fetch_pair, row, 2, 0, floor_k(a), 1};
-    return climb(&T, 1, single);
+    ss_ladder_sum sum = {0};
+    return climb(&T, &sum, 1, single);
 }
 
 double ss_ladder_logaddexp(double a, double b, int single)

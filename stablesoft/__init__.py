@@ -1,6 +1,7 @@
 """Softmax, log-sum-exp and their relatives, right to the last digit and the same bits every time."""
 
 from ._config import show_config
+from ._cumulative import logcumsumexp
 from ._elementwise import (
     expit,
     log1mexp,
@@ -24,6 +25,7 @@ __all__ = [
     "log_sigmoid",
     "log_softmax",
     "logaddexp",
+    "logcumsumexp",
     "logit",
     "logmeanexp",
     "logsubexp",

@@ -49,7 +49,13 @@ def digests(batch):
                 for name, x in blocks(dtype):
                     for axis in (1, 0) if x.size < 1_000_000 else (1,):
                         found[f"{case.id} {dtype} {name} axis={axis}"] = digest(case(stablesoft, x, axis=axis))
+        if batch in ("all", "blocks"):
+            for name, x in blocks(dtype):
+                found[f"logcumsumexp {dtype} {name} axis=1"] = digest(stablesoft.logcumsumexp(x, axis=1))
         if batch in ("all", "rows"):
+            for options in ({}, {"reverse": True, "exclusive": True}):
+                results = (stablesoft.logcumsumexp(row, **options) for row in named.values())
+                found[f"logcumsumexp {options} {dtype} rows"] = digest(*results)
             a = np.stack([named["N(0,10)"], named["U(-300,300)"]])
             b = np.where(np.arange(200) % 3, 0.5, -0.25).astype(dtype)
             found[f"logsumexp b {dtype}"] = digest(*stablesoft.logsumexp(a, axis=1, b=b, return_sign=True))

@@ -159,6 +159,17 @@ static inline void FN(results)(const ss_end *end, int logarithm, const REAL *x, 
     }
 }
 
+/* The special rows: NaN, infinite or empty. An element that does not take part has its own result also there. */
+static void FN(special_results)(const ss_job *job, ss_offsets at, ptrdiff_t first, ptrdiff_t n, const ss_end *end,
+                                const REAL *x, REAL *y)
+{
+    const REAL absent = job->operation == SS_LOG_SOFTMAX ? -(REAL)INFINITY : (REAL)0.0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int takes_part = !job->mask || job->mask[element_offsets(job, at, first + i).mask];
+        y[i] = !takes_part ? absent : (REAL)(x[i] == (REAL)INFINITY ? end->hi : end->lo);
+    }
+}
+
 /* Elements [first, last) of one row. */
 static void FN(write_from)(const ss_job *job, ss_offsets at, ptrdiff_t first, ptrdiff_t last, const ss_end *end,
                            const double *terms)
@@ -172,7 +183,7 @@ static void FN(write_from)(const ss_job *job, ss_offsets at, ptrdiff_t first, pt
         const REAL *x = terms ? NULL : FN(tile)(job, at, i, length, shift, buffer);
         REAL *y = direct ? (REAL *)(job->y + at.y) + i : results;
         if (end->peak == INFINITY)
-            for (ptrdiff_t j = 0; j < length; j++) y[j] = (REAL)(x[j] == (REAL)INFINITY ? end->hi : end->lo);
+            FN(special_results)(job, at, i, length, end, x, y);
         else if (logarithm)
             FN(results)(end, 1, x, NULL, y, length, direct && job->stream);
         else if (terms)
@@ -201,6 +212,7 @@ static void FN(write)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff
 
 #include "options.inc.h"
 #include "weights.inc.h"
+#include "cumulative.inc.h"
 
 static void FN(row)(const ss_job *job, ptrdiff_t row)
 {

@@ -272,6 +272,8 @@ static void FN(rows)(const ss_job *job, ptrdiff_t first, ptrdiff_t last)
     for (ptrdiff_t row = first; row < last; row++)
         if (ss_plain(job))
             FN(row)(job, row);
+        else if (job->cumulative)
+            FN(cumulative_row)(job, row);
         else if (job->b)
             FN(weight_row)(job, row);
         else
