@@ -36,6 +36,7 @@
 #include "../loops/rows.inc.h"
 #include "../loops/loss_rows.inc.h"
 #include "../loops/loss_dense.inc.h"
+#include "../loops/loss_blocks.inc.h"
 #include "../loops/sigmoid.inc.h"
 #undef REAL
 #undef SINGLE
@@ -48,6 +49,7 @@
 #include "../loops/rows.inc.h"
 #include "../loops/loss_rows.inc.h"
 #include "../loops/loss_dense.inc.h"
+#include "../loops/loss_blocks.inc.h"
 #include "../loops/sigmoid.inc.h"
 #undef REAL
 #undef SINGLE

@@ -141,7 +141,7 @@ static void FN(dense_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label)
     const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), nothing = ss_pair(v_set1(0.0), v_set1(0.0));
     const vpair rest = FN(canonical_sum)(job, at, &sum, shift);
     const vd highest = v_set1(sum.peak + shift);
-    const ss_label end = ss_label_of(v_set1(sum.peak), rest, v_set1(sum.exponent), nothing, nothing);
+    const ss_label end = FN(label)(v_set1(sum.peak), rest, v_set1(sum.exponent), nothing, nothing);
     vpair total, below;
     FN(dense_sums)(loss, at, label, lane(highest), &total, &below);
     const vpair log = ss_pair_add(ss_pair(highest, v_set1(0.0)), end.excess);
@@ -159,6 +159,7 @@ static void FN(dense_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label)
 static int FN(dense_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t *label, double *weight)
 {
     int found = 0;
+    if (loss->labels) return 0;
     *label = 0;
     *weight = 0.0;
     for (ptrdiff_t i = 0; i < loss->job.n; i++) {
@@ -171,18 +172,4 @@ static int FN(dense_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t *label,
         *weight = a;
     }
     return 1;
-}
-
-static void FN(losses)(const ss_loss *loss, ptrdiff_t first, ptrdiff_t last)
-{
-    for (ptrdiff_t row = first; row < last; row++) {
-        ptrdiff_t label = loss->labels ? (ptrdiff_t)loss->labels[row] : -1;
-        double weight = label < 0 ? 0.0 : loss->weights ? loss->weights[label] : 1.0;
-        const ss_offsets at = row_offsets(&loss->job, row);
-        if (loss->labels ? label < 0 || loss->smoothing == 0.0
-                         : loss->smoothing == 0.0 && FN(dense_label)(loss, at, &label, &weight))
-            FN(loss_label_row)(loss, row, label, weight);
-        else
-            FN(dense_row)(loss, row, label);
-    }
 }

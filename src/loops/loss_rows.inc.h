@@ -184,8 +184,8 @@ static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t lab
     const vd peak = v_set1(sum.peak), highest = v_set1(sum.peak + shift), mine = v_set1(FN(loss_element)(job, at, label));
     const vd near = v_max(v_sub(peak, v_set1(650.0)), v_sub(mine, v_set1(shift))); /* below, its term is nothing beside S */
     const vpair term = FN(term)(near, ss_scale_bits(ss_exponent(peak), 0), table_hi, table_lo);
-    const ss_label end = ss_label_of(peak, rest, v_set1(sum.exponent), FN(gap)(highest, mine), term);
-    const vpair inverse = ss_reciprocal(end.total);
+    const ss_label end = FN(label)(peak, rest, v_set1(sum.exponent), FN(gap)(highest, mine), term);
+    const vpair inverse = FN(reciprocal)(end.total);
     vpair item = end.loss;
     FN(slope) by = {sum.peak, shift, sum.exponent, lane(end.unit), lane(end.others_unit) - lane(end.unit),
                     one, end.others, one};
@@ -208,7 +208,8 @@ static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t lab
         by.factor = ss_pair_mul(by.factor, ss_pair_add(one, slope));
     }
     loss->items[row] = lane(v_mul(v_add(item.hi, item.lo), v_set1(weight)));
-    if (job->y) FN(loss_gradient)(job, at, label, &by, x, keep && shift == 0.0 ? terms : NULL);
+    /* no second element above -inf: then there are no terms */
+    if (job->y) FN(loss_gradient)(job, at, label, &by, x, keep && shift == 0.0 && sum.hi != 0.0 ? terms : NULL);
 #if SS_HAVE_STREAM
     if (job->stream) v_fence();
 #endif

@@ -23,7 +23,7 @@ static inline vpair ss_pair_mul(vpair a, vpair b)
 static inline vpair ss_pair_scale_down(vpair a, vd d) { return ss_pair(ss_scale_down(a.hi, d), ss_scale_down(a.lo, d)); }
 
 /* `gap` = peak - x_label, `term` = e^x_label in units of 2^exponent(peak), rest in units of 2^exponent. */
-static inline ss_label ss_label_of(vd peak, vpair rest, vd exponent, vpair gap, vpair term)
+static inline ss_label label_f64(vd peak, vpair rest, vd exponent, vpair gap, vpair term)
 {
     ss_label end;
     const vpair top = ss_mantissa(peak);
@@ -39,6 +39,22 @@ static inline ss_label ss_label_of(vd peak, vpair rest, vd exponent, vpair gap, 
     const vpair loss = ss_fast_two_sum(sum.hi, v_add(sum.lo, v_add(gap.lo, end.excess.lo)));
     const vm infinite = v_eq(gap.hi, v_set1(INFINITY));
     end.loss = ss_pair(v_select(infinite, gap.hi, loss.hi), v_select(infinite, zero, loss.lo));
+    return end;
+}
+
+/* The same for float32, in doubles. */
+static inline ss_label label_f32(vd peak, vpair rest, vd exponent, vpair gap, vpair term)
+{
+    ss_label end;
+    const vd zero = v_set1(0.0), unit = ss_exponent(peak), down = v_min(v_sub(exponent, unit), zero);
+    const vd top = ss_mantissa(peak).hi, total = v_add(top, ss_scale_down(rest.hi, down));
+    const vm at_peak = v_eq(gap.hi, zero);
+    end.unit = unit;
+    end.total = ss_pair(total, zero);
+    end.excess = ss_pair(ss_log1p_single(ss_scale_down(rest.hi, down), top), zero);
+    end.others = ss_pair(v_select(at_peak, rest.hi, v_sub(total, term.hi)), zero);
+    end.others_unit = v_select(at_peak, v_add(unit, down), unit);
+    end.loss = ss_pair(v_add(gap.hi, end.excess.hi), zero);
     return end;
 }
 

@@ -98,7 +98,9 @@ static void FN(panel_sum)(FN(panel) *panel, const REAL *values, ptrdiff_t pitch,
     for (ptrdiff_t i = 0; i < length; i += CHUNK) {
         const ptrdiff_t count = length - i < CHUNK ? length - i : CHUNK;
         FN(lanes) *sums = start && i == 0 ? panel->sums : next;
-        if (rest)
+        if (rest && terms)
+            FN(chunk_sum)(values + i * pitch, pitch, count, 1, terms, sums, &panel->left);
+        else if (rest)
             FN(chunk_sum)(values + i * pitch, pitch, count, 1, NULL, sums, &panel->left);
         else if (terms)
             FN(chunk_sum)(values + i * pitch, pitch, count, 0, terms, sums, &panel->left);
@@ -236,39 +238,61 @@ static int FN(panel_fits)(const ss_job *job)
     return job->kept_x[job->kept - 1] == (ptrdiff_t)sizeof(REAL) || job->n < SHORT_ROW;
 }
 
-/* Rows [first, last) in blocks; 0 if there is no memory for them. */
-static int FN(blocks)(const ss_job *job, ptrdiff_t first, ptrdiff_t last)
+/* How rows are cut into blocks: the buffer, elements of a column in it, and panels side by side. */
+typedef struct {
+    void *memory;
+    REAL *values;
+    ptrdiff_t span, panels, pitch;
+    int across;
+} FN(blocking);
+
+/* 0 if there is no memory. */
+static int FN(blocks_begin)(const ss_job *job, FN(blocking) *by)
 {
     const ptrdiff_t size = sizeof(REAL), inner = job->kept_shape[job->kept - 1], column = job->n * STEP * size;
-    const int across = job->kept_x[job->kept - 1] == size;
-    const ptrdiff_t span = column <= BLOCK_BYTES ? job->n : CHUNK;
-    ptrdiff_t panels = across ? BLOCK_BYTES / (span * STEP * size) : 1;
-    if (panels > BLOCK_PANELS) panels = BLOCK_PANELS;
-    if (panels > (inner + STEP - 1) / STEP) panels = (inner + STEP - 1) / STEP;
+    by->across = job->kept_x[job->kept - 1] == size;
+    by->span = column <= BLOCK_BYTES ? job->n : CHUNK;
+    by->panels = by->across ? BLOCK_BYTES / (by->span * STEP * size) : 1;
+    if (by->panels > BLOCK_PANELS) by->panels = BLOCK_PANELS;
+    if (by->panels > (inner + STEP - 1) / STEP) by->panels = (inner + STEP - 1) / STEP;
     /* a line more than the rows need, or all elements of a column would compete for the same few lines of a cache */
-    const ptrdiff_t pitch = panels * STEP + (panels > 1 ? 64 / size : 0);
-    char *memory = malloc((size_t)(span * pitch * size) + 63);
-    if (!memory) return 0;
-    REAL *values = (REAL *)(memory + (64 - (uintptr_t)memory % 64) % 64);
-    for (ptrdiff_t row = first; row < last;) {
-        ptrdiff_t count = panels * STEP, run = inner - row % inner; /* a block does not leave its innermost run */
-        if (job->stream && across) /* the next block begins on a line of y */
-            count -= (ptrdiff_t)((uintptr_t)(job->y + row_offsets(job, row).y) % 64) / size;
-        if (count > run) count = run;
-        if (count > last - row) count = last - row;
-        FN(block)(job, row, (int)count, span, values, pitch);
-        row += count;
-    }
-    free(memory);
+    by->pitch = by->panels * STEP + (by->panels > 1 ? 64 / size : 0);
+    by->memory = malloc((size_t)(by->span * by->pitch * size) + 63);
+    if (!by->memory) return 0;
+    by->values = (REAL *)((char *)by->memory + (64 - (uintptr_t)by->memory % 64) % 64);
+    return 1;
+}
+
+/* Rows of the next block, from `row`. */
+static ptrdiff_t FN(blocks_next)(const ss_job *job, const FN(blocking) *by, ptrdiff_t row, ptrdiff_t last)
+{
+    const ptrdiff_t inner = job->kept_shape[job->kept - 1], run = inner - row % inner;
+    ptrdiff_t count = by->panels * STEP; /* a block does not leave its innermost run */
+    if (job->stream && by->across) /* the next block begins on a line of y */
+        count -= (ptrdiff_t)((uintptr_t)(job->y + row_offsets(job, row).y) % 64) / (ptrdiff_t)sizeof(REAL);
+    if (count > run) count = run;
+    return count < last - row ? count : last - row;
+}
+
+static void FN(blocks_end)(const ss_job *job, FN(blocking) *by)
+{
+    free(by->memory);
 #if SS_HAVE_STREAM
     if (job->stream) v_fence();
 #endif
-    return 1;
 }
 
 static void FN(rows)(const ss_job *job, ptrdiff_t first, ptrdiff_t last)
 {
-    if (ss_plain(job) && FN(panel_fits)(job) && FN(blocks)(job, first, last)) return;
+    FN(blocking) by;
+    if (ss_plain(job) && FN(panel_fits)(job) && FN(blocks_begin)(job, &by)) {
+        for (ptrdiff_t row = first, count; row < last; row += count) {
+            count = FN(blocks_next)(job, &by, row, last);
+            FN(block)(job, row, (int)count, by.span, by.values, by.pitch);
+        }
+        FN(blocks_end)(job, &by);
+        return;
+    }
     for (ptrdiff_t row = first; row < last; row++)
         if (ss_plain(job))
             FN(row)(job, row);
