@@ -17,7 +17,8 @@ static void FN(loss_conclude)(const ss_loss *loss, FN(loss_panel) *lp, const dou
     const vd zero = v_set1(0.0), lift = v_set1(ldexp(1.0, FN(OFFSET)));
     for (int j = 0; j < 4; j++) {
         const FN(lanes) sum = panel->sums[j];
-        const vd peak = sum.peak, unit = ss_exponent(peak), x = v_load(x_label + j * SS_W), w = v_load(weight + j * SS_W);
+        const vd peak = sum.peak, unit = ss_exponent(peak), w = v_load(weight + j * SS_W);
+        const vd x = v_select(v_eq(w, zero), peak, v_load(x_label + j * SS_W)); /* no weight: anything finite */
         vm certain;
         const vpair rest = ss_canonical(ss_pair(sum.hi, sum.lo), SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR,
                                         SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR, &certain);
