@@ -39,7 +39,6 @@ static inline vi v_tab16_at(vtab16 t, vi i)
 {
     return _mm256_i64gather_epi64((const long long *)t, _mm256_and_si256(i, _mm256_set1_epi64x(15)), 8);
 }
-static inline vd v_gather(const double *t, vi i) { return _mm256_i64gather_pd(t, i, 8); }
 
 static inline vf vf_set1(float a) { return _mm256_set1_ps(a); }
 static inline vf vf_load(const float *p) { return _mm256_loadu_ps(p); }

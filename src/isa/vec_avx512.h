@@ -40,7 +40,6 @@ static inline vtab16 v_tab16(const uint64_t *t)
     return table;
 }
 static inline vi v_tab16_at(vtab16 t, vi i) { return _mm512_permutex2var_epi64(t.lo, i, t.hi); }
-static inline vd v_gather(const double *t, vi i) { return _mm512_i64gather_pd(i, t, 8); }
 
 static inline vf vf_set1(float a) { return _mm512_set1_ps(a); }
 static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }

@@ -37,7 +37,6 @@ static inline vi vi_and(vi a, vi b) { return a & b; }
 #define vi_srl(a, n) ((vi)((uint64_t)(a) >> (n)))
 static inline vtab16 v_tab16(const uint64_t *t) { return t; }
 static inline vi v_tab16_at(vtab16 t, vi i) { return (vi)t[i & 15]; }
-static inline vd v_gather(const double *t, vi i) { return t[i]; }
 
 static inline vf vf_set1(float a) { return a; }
 static inline vf vf_load(const float *p) { return *p; }

@@ -40,10 +40,6 @@ static inline vi v_tab16_at(vtab16 t, vi i)
     int64x2_t value = vdupq_n_s64((int64_t)t[vgetq_lane_s64(i, 0) & 15]);
     return vsetq_lane_s64((int64_t)t[vgetq_lane_s64(i, 1) & 15], value, 1);
 }
-static inline vd v_gather(const double *t, vi i)
-{
-    return vsetq_lane_f64(t[vgetq_lane_s64(i, 1)], vdupq_n_f64(t[vgetq_lane_s64(i, 0)]), 1);
-}
 
 static inline vf vf_set1(float a) { return vdupq_n_f32(a); }
 static inline vf vf_load(const float *p) { return vld1q_f32(p); }

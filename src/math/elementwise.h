@@ -195,16 +195,14 @@ static inline vd ss_exp_light(vd x, vd *expm1, vm *small)
 /* log(one + low), |low| <= ulp(one).   Error: 2^-36 relative */
 static inline vd ss_log_light(vd one, vd low)
 {
-    vi bits = v_int(one), index = vi_and(vi_srl(bits, 45), vi_set1(127));
-    vi biased = vi_srl(vi_add(vi_srl(bits, 45), vi_set1(128 - SS_LOG_SPLIT_INDEX)), 7);
-    vd k = v_sub(v_dbl(vi_add(biased, v_int(v_set1(0x1p52)))), v_set1(0x1p52 + 1023.0));
-    vd down = v_dbl(vi_sll(vi_sub(vi_set1(2046), biased), 52)), inv = v_gather(SS_LOG_INV, index);
-    vd g = v_fma(v_mul(low, down), inv, v_fma(v_mul(one, down), inv, v_set1(-1.0)));
-    vd p = v_fma(v_set1(SS_LOG1P[2]), g, v_set1(SS_LOG1P[1]));
-    p = v_fma(p, g, v_set1(SS_LOG1P[0]));
+    ss_log_reduced a = ss_log_reduce(one);
+    vd inv = ss_log_at(SS_LOG_INV, a.index);
+    vd g = v_fma(v_mul(low, a.down), inv, v_fma(v_mul(one, a.down), inv, v_set1(-1.0)));
+    vd p = v_set1(SS_LOG1P[4]);
+    for (int i = 3; i >= 0; i--) p = v_fma(p, g, v_set1(SS_LOG1P[i]));
     p = v_fma(p, g, v_set1(-0.5));
     vd series = v_fma(v_mul(g, g), p, g);
-    return v_add(v_fma(k, v_set1(SS_LN2_HI), v_gather(SS_LOG_HI, index)), series);
+    return v_add(v_fma(a.k, v_set1(SS_LN2_HI), ss_log_at(SS_LOG_HI, a.index)), series);
 }
 
 static inline vd ss_log1p_light(vd f)
