@@ -6,6 +6,10 @@
    more; then it rounds both ends of the interval. If they differ, the next level is taken. The sum is an integer of
    exact truncated terms, so a result depends on the values alone.
 
+   Near e^0. Where `count` of the x are tiny and the other terms are tiny, too, S / count - 1 would be lost below the 1.
+   There a level adds e^x - 1 for tiny x and e^x for the others, 2^B is the largest of these, and the logarithm is a
+   short series: -B bits of precision cost nothing.
+
    Termination. e^x_1, e^x_2, ... of different rational x are linearly independent over the rationals (Lindemann and
    Weierstrass), so the value is a number of finite binary expansion only if all x are the same and the weights add up
    to count. That case is answered first. */
@@ -15,6 +19,7 @@
 
 enum { CHUNK = 256 };
 #define X_MAX 0x1p45
+#define TINY 0x1p-31
 #define X_SKIP (-0x1p46) /* a term below it matters to no sum that the domain allows */
 
 typedef struct {
@@ -24,6 +29,7 @@ typedef struct {
     int weighted;
     double scale; /* B: the greatest exponent of a term */
     int subtract; /* the second of two terms counts negative */
+    int near_one; /* tiny x count e^x - 1 */
 } task;
 
 /* Adds e^x w at L = 2: three limbs of fraction, so that what is cut off does not count. */
@@ -64,6 +70,32 @@ static void add_limbs(const task *T, int L, uint64_t *acc, double x, double kd, 
     else add_n(acc, v + 1, L + 1);
 }
 
+/* Adds e^x - 1 = x + x^2/2 + ..., |x| < TINY. One limb to spare takes all that is cut off. */
+static void add_tiny(const task *T, int L, uint64_t *acc, double x)
+{
+    const int W = L + 1, down = (int)-T->scale;
+    const size_t size = (size_t)(W + 1) * sizeof(uint64_t);
+    uint64_t power[NMAX], base[NMAX], v[NMAX], m;
+    int e;
+    if (x == 0) return;
+    split(fabs(x), &m, &e);
+    memset(v, 0, size);
+    place(v, W + 1, m, e + down, 64 * W);
+    memcpy(power, v, size);
+    memcpy(base, v, size);
+    for (uint32_t j = 2; (int)(j - 1) * down <= 64 * W; j++) {
+        mul_fix(power, power, base, W);
+        shr_n(power, W + 1, down);
+        div_small(power, W + 1, j);
+        if (x < 0 && j % 2 == 0) sub_n(v, power, W + 1);
+        else add_n(v, power, W + 1);
+    }
+    if (L == 2) shr_n(v, 4, 2); /* the units of add_fast */
+    const uint64_t *from = L == 2 ? v : v + 1;
+    if (x < 0) sub_n(acc, from, L == 2 ? 4 : L + 1);
+    else add_n(acc, from, L == 2 ? 4 : L + 1);
+}
+
 /* Adds the elements that `sum` has not seen, at L limbs of fraction. */
 static void add_terms(const task *T, int L, ss_ladder_sum *sum)
 {
@@ -82,6 +114,11 @@ static void add_terms(const task *T, int L, ss_ladder_sum *sum)
             }
             double kd = floor_k(x[i]);
             sum->terms += 1;
+            if (T->near_one && fabs(x[i]) < TINY) {
+                sum->tiny += 1;
+                add_tiny(T, L, sum->limb, x[i]);
+                continue;
+            }
             if (kd + we - T->scale < -(64 * L + 64) || x[i] < X_SKIP) continue; /* less than a unit */
             if (L == 2) add_fast(T, sum->limb, x[i], kd, wm, we, negative);
             else add_limbs(T, L, sum->limb, x[i], kd, wm, we, negative);
@@ -100,7 +137,9 @@ static double sum_level(const task *T, int L, ss_ladder_sum *sum, uint64_t *acc)
     shl_n(acc, 4, 2);
     memmove(acc, acc + 1, 3 * sizeof acc[0]);
     acc[3] = 0;
-    return 160 * (T->subtract ? 6 : (double)acc[2] + 1) + ldexp(1 + sum->terms, -60) + 2;
+    const double all = fabs((double)(int64_t)acc[2]) + 1 + sum->tiny; /* of the terms e^x, at most */
+    const double most = T->subtract ? 6 : sum->tiny < sum->terms ? all : 1;
+    return 160 * most + ldexp(1 + sum->terms, -60) + 2;
 }
 
 /* y = B ln2 + log(S / count), W = L + 1 limbs of fraction, as magnitude; returns the sign.
@@ -153,13 +192,45 @@ static int log_level(const uint64_t *acc, int L, double scale, double count, dou
     return q < 0;
 }
 
-static double round_fix(const uint64_t *y, int W, int single) /* nearest, ties to even */
+/* The same near e^0: y 2^*exponent = log1p(2^B S / count), W = L + 1 limbs; |2^B S / count| < 2^-8. S may be negative;
+   *units stay relative to y. */
+static int log1p_level(uint64_t *acc, int L, double scale, double count, double *units, uint64_t *y, int *exponent)
+{
+    const int W = L + 1, neg = (int)(acc[L] >> 63);
+    uint64_t p[NMAX] = {0}, c[NMAX] = {0}, d[NMAX], m;
+    int e;
+    if (neg) neg_n(acc, L + 1);
+    split(count, &m, &e);
+    e += 52; /* count = 2^e c, 1 <= c < 2 */
+    const int top = top_bit(acc, L + 1), up = top < 0 ? 0 : 64 * L - 1 - top;
+    *exponent = (int)scale - up - e;
+    *units = ldexp(*units, up) * 1.0625 + 2;
+    memcpy(p + 1, acc, (size_t)(L + 1) * sizeof p[0]);
+    if (up >= 0) shl_n(p, W + 1, up);
+    else shr_n(p, W + 1, -up);
+    place(c, W + 1, m, -52, 64 * W);
+    div_fix(y, p, c, W); /* in (1/4, 1), or 0 */
+    memcpy(c, y, sizeof c);
+    memcpy(p, y, (size_t)(W + 1) * sizeof p[0]);
+    for (uint32_t j = 2; (double)(j - 1) * -*exponent <= 64 * W; j++) {
+        mul_fix(p, p, c, W);
+        shr_n(p, W + 1, -*exponent);
+        memcpy(d, p, sizeof d);
+        div_small(d, W + 1, j);
+        if (!neg && j % 2 == 0) sub_n(y, d, W + 1);
+        else add_n(y, d, W + 1);
+    }
+    return neg;
+}
+
+/* y 2^exponent to nearest, ties to even */
+static double round_fix(const uint64_t *y, int W, int exponent, int single)
 {
     uint64_t t[NMAX];
-    int top = top_bit(y, W + 1), low = top - (single ? 23 : 52), min = 64 * W - (single ? 149 : 1074);
+    int top = top_bit(y, W + 1), low = top - (single ? 23 : 52), min = 64 * W - exponent - (single ? 149 : 1074);
     if (top < 0) return 0;
     if (low < min) low = min;
-    if (low <= 0) return ldexp((double)y[0], -64 * W); /* all bits fit */
+    if (low <= 0) return ldexp((double)y[0], exponent - 64 * W); /* all bits fit */
     memcpy(t, y, (size_t)(W + 1) * sizeof t[0]);
     shr_n(t, W + 1, low - 1);
     uint64_t v = t[0] >> 1, half = t[0] & 1;
@@ -167,7 +238,7 @@ static double round_fix(const uint64_t *y, int W, int single) /* nearest, ties t
         shl_n(t, W + 1, low - 1);
         v += (v & 1) || cmp_n(t, y, W + 1) != 0;
     }
-    return ldexp((double)v, low - 64 * W);
+    return ldexp((double)v, low + exponent - 64 * W);
 }
 
 static int weights_make(const task *T, double count) /* do the weights of the terms add up to count? */
@@ -200,27 +271,44 @@ static double climb(const task *T, ss_ladder_sum *sum, double count, int single)
     static const unsigned char levels[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
     uint64_t acc[NMAX], y[NMAX] = {0}, lo[NMAX], hi[NMAX];
     for (;;) {
-        int L = levels[sum->level], W = L + 1, neg;
+        int L = levels[sum->level], W = L + 1, neg, exponent = 0;
         double units = sum_level(T, L, sum, acc);
-        neg = log_level(acc, L, T->scale, count, &units, y);
-        uint64_t err[NMAX] = {0};
-        err[1] = (uint64_t)units + 1;
+        neg = T->near_one ? log1p_level(acc, L, T->scale, count, &units, y, &exponent)
+                          : log_level(acc, L, T->scale, count, &units, y);
+        uint64_t err[NMAX] = {0}, m;
+        int e;
+        split(units + 1, &m, &e);
+        place(err, W + 1, m, e, 64);
         memcpy(lo, y, sizeof lo);
         memcpy(hi, y, sizeof hi);
         add_n(hi, err, W + 1);
-        const int certain = !sub_n(lo, err, W + 1) && round_fix(lo, W, single) == round_fix(hi, W, single);
+        const int crosses_zero = (int)sub_n(lo, err, W + 1);
+        const double upper = round_fix(hi, W, exponent, single);
+        const double lower = crosses_zero ? 0.0 : round_fix(lo, W, exponent, single);
+        const int certain = units < ldexp(1, 64 * L - 2) && upper == lower;
+        if (certain && crosses_zero) return 0.0;
         if (certain || sum->level + 1 == (int)sizeof levels) {
-            const double result = round_fix(y, W, single);
+            const double result = round_fix(y, W, exponent, single);
             return neg ? -result : result;
         }
-        *sum = (ss_ladder_sum){.level = sum->level + 1};
+        *sum = (ss_ladder_sum){.level = sum->level + 1, .scale = sum->scale};
     }
+}
+
+/* A power of two above |e^x - 1| for a tiny x, above e^x for any other. */
+static double tiny_exponent(double x)
+{
+    int e = 0;
+    if (x == 0) return -INFINITY;
+    if (!(fabs(x) < TINY)) return floor_k(x) + 1;
+    frexp(x, &e);
+    return e + 1;
 }
 
 double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int weighted, double count, int single)
 {
-    task T = {fetch, row, n, weighted, -INFINITY, 0};
-    double x[CHUNK], w[CHUNK], least = INFINITY, most = -INFINITY;
+    task T = {fetch, row, n, weighted, -INFINITY, 0, 0};
+    double x[CHUNK], w[CHUNK], least = INFINITY, most = -INFINITY, tiny = 0, tiny_scale = -INFINITY;
     for (ptrdiff_t at = 0; at < n; at += CHUNK) {
         ptrdiff_t len = n - at < CHUNK ? n - at : CHUNK;
         fetch(row, at, len, x, weighted ? w : NULL);
@@ -229,7 +317,12 @@ double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int wei
             if (x[i] == -INFINITY || (weighted && w[i] == 0)) continue;
             if (x[i] < least) least = x[i];
             if (x[i] > most) most = x[i];
-            if (!weighted) continue;
+            if (!weighted) {
+                const double term = tiny_exponent(x[i]);
+                tiny += fabs(x[i]) < TINY;
+                if (term > tiny_scale) tiny_scale = term;
+                continue;
+            }
             frexp(w[i], &e);
             if (floor_k(x[i]) + e > T.scale) T.scale = floor_k(x[i]) + e;
         }
@@ -237,31 +330,46 @@ double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int wei
     if (!weighted) T.scale = floor_k(most);
     if (!(fabs(most) <= X_MAX)) return most; /* nothing but -inf; or outside the domain */
     if (least == most && weights_make(&T, count)) return (single ? (double)(float)most : most) + 0.0;
+    if (!weighted && tiny == count && tiny_scale + log2((double)n) < -8) {
+        T.near_one = 1;
+        T.scale = tiny_scale;
+    }
     ss_ladder_sum sum = {0};
     return climb(&T, &sum, count, single);
 }
 
-double ss_ladder_prefix(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, int single)
+/* All terms are below 1, beside a tiny peak below 4/3 |peak|. A row that turns from one to the other starts anew. */
+static task prefix_task(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double peak)
 {
-    const task T = {fetch, row, n, 0, 0, 0}; /* scale 0: all terms are below 1 */
+    const int near_one = fabs(peak) < TINY;
+    const task T = {fetch, row, n, 0, near_one ? tiny_exponent(peak) + 1 : 0, 0, near_one};
+    if (sum->scale != T.scale) *sum = (ss_ladder_sum){.scale = T.scale};
+    return T;
+}
+
+double ss_ladder_prefix(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double peak, int single)
+{
+    const task T = prefix_task(sum, fetch, row, n, peak);
     return climb(&T, sum, 1, single);
 }
 
-int ss_ladder_prefix_excess(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double *hi, double *lo)
+int ss_ladder_prefix_excess(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double peak, double *hi,
+                            double *lo)
 {
-    const task T = {fetch, row, n, 0, 0, 0};
-    if (sum->level > 0) return 0;
+    const task T = prefix_task(sum, fetch, row, n, peak);
+    if (sum->level > 0 || T.scale < -900) return 0;
     add_terms(&T, 2, sum);
-    uint64_t t[4], one[4] = {0, 0, (uint64_t)1 << 62, 0}; /* units of 2^-190 */
+    uint64_t t[4], one[4] = {0, 0, (uint64_t)!T.near_one << 62, 0}; /* units of 2^-190 */
     memcpy(t, sum->limb, sizeof t);
-    const int negative = (int)sub_n(t, one, 4);
+    sub_n(t, one, 4);
+    const int negative = (int)(t[3] >> 63);
     if (negative) neg_n(t, 4);
-    const int top = top_bit(t, 4), low = top - 105;
-    if (top < 190 - 50) return 0; /* the error, 2^-119 of the sum + 1, shows */
+    const int top = top_bit(t, 4), low = top - 105, exponent = (int)T.scale - 190;
+    if (top < 190 - 50) return 0; /* the error, 2^-118 of the sum + 1, shows */
     shr_n(t, 4, low);
     const uint64_t mask = ((uint64_t)1 << 53) - 1;
-    *hi = ldexp((double)(t[1] << 11 | t[0] >> 53), low + 53 - 190);
-    *lo = ldexp((double)(t[0] & mask), low - 190);
+    *hi = ldexp((double)(t[1] << 11 | t[0] >> 53), low + 53 + exponent);
+    *lo = ldexp((double)(t[0] & mask), low + exponent);
     if (negative) {
         *hi = -*hi;
         *lo = -*lo;
@@ -278,7 +386,7 @@ static void fetch_pair(const void *row, ptrdiff_t start, ptrdiff_t len, double *
 double ss_ladder_logsubexp(double a, double b, int single)
 {
     const double row[2] = {a, b};
-    const task T = {fetch_pair, row, 2, 0, floor_k(a), 1};
+    const task T = {fetch_pair, row, 2, 0, floor_k(a), 1, 0};
     ss_ladder_sum sum = {0};
     return climb(&T, &sum, 1, single);
 }

@@ -16,18 +16,19 @@ double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int wei
 typedef struct {
     ptrdiff_t seen;
     int level;
-    double terms;
+    double terms, tiny, scale;
     uint64_t limb[68];
 } ss_ladder_sum;
 
-/* As ss_ladder_logsumexp for the first n elements of a row, all negative; at least two are above -inf. `sum` goes from
-   one n to the next larger one of the same row, so that each element is taken up once (and once for each level that a
-   prefix makes necessary), not once for each prefix. */
-double ss_ladder_prefix(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, int single);
+/* As ss_ladder_logsumexp for the first n elements of a row, all negative; at least two are above -inf, and |result| is
+   less than |peak| / 3. `sum` goes from one n to the next larger one of the same row, so that each element is taken up
+   once (and once for each level that a prefix makes necessary), not once for each prefix. */
+double ss_ladder_prefix(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double peak, int single);
 
 /* The quick way for most prefixes: the sum minus 1 as hi + lo, |lo| < ulp(hi), relative error 2^-68; 0 where only
    ss_ladder_prefix can tell. */
-int ss_ladder_prefix_excess(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double *hi, double *lo);
+int ss_ladder_prefix_excess(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double peak, double *hi,
+                            double *lo);
 
 /* log(e^a + e^b) and log(e^a - e^b), correctly rounded; |a| and |b| as above. The difference is for results near 0:
    a > b, and e^a - e^b no more than 2^50 times smaller than e^a. */

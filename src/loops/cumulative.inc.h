@@ -74,12 +74,12 @@ static double FN(huge_value)(const ss_job *job, ptrdiff_t row, ptrdiff_t n, doub
     return below == above ? below : FN(prefix_value)(job, row, n, none, peak);
 }
 
-static double FN(near_value)(const ss_job *job, ptrdiff_t row, ptrdiff_t n, ss_ladder_sum *sum)
+static double FN(near_value)(const ss_job *job, ptrdiff_t row, ptrdiff_t n, double peak, ss_ladder_sum *sum)
 {
     const FN(row_reader) reader = {job, row_offsets(job, row)};
     double hi, lo, value = NAN;
-    if (ss_ladder_prefix_excess(sum, FN(fetch), &reader, n, &hi, &lo)) value = ss_log1p_certain(hi, lo, SINGLE);
-    return isnan(value) ? ss_ladder_prefix(sum, FN(fetch), &reader, n, SINGLE) : value;
+    if (ss_ladder_prefix_excess(sum, FN(fetch), &reader, n, peak, &hi, &lo)) value = ss_log1p_certain(hi, lo, SINGLE);
+    return isnan(value) ? ss_ladder_prefix(sum, FN(fetch), &reader, n, peak, SINGLE) : value;
 }
 
 /* The rest of each prefix: an element, or the peak that it replaces, joins it. Returns how many elements come before a
@@ -154,7 +154,7 @@ static void FN(prefixes)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrd
             else if (!(decided >> j & 1))
                 values[k] = FN(prefix_value)(job, row, count, one, 0.0);
             else
-                values[k] = near >> j & 1 ? FN(near_value)(job, row, count, &prefix->near) : results[j];
+                values[k] = near >> j & 1 ? FN(near_value)(job, row, count, peak[k], &prefix->near) : results[j];
         }
     }
 }
