@@ -48,6 +48,7 @@ cdef extern from "kernels.h":
         ss_cumulation cumulative
         const char *b
         char *sign
+        double *terms
     ctypedef struct ss_kernels:
         const char *name
     const ss_kernels *const *ss_available()
@@ -230,6 +231,7 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
     job.y = <char *> cnp.PyArray_DATA(y)
     job.b = NULL if weights is None else <char *> cnp.PyArray_DATA(weights)
     job.sign = NULL if sign is None else <char *> cnp.PyArray_DATA(sign)
+    job.terms = NULL
     job.mask = NULL if mask is None else <char *> cnp.PyArray_DATA(mask)
     job.rows = 1
     job.n = 1

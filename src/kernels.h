@@ -5,12 +5,22 @@
 
 #include <stddef.h>
 
+/* The hot loops exist once for each value of their constants. */
+#if defined(__GNUC__) || defined(__clang__)
+#define SS_INLINE inline __attribute__((always_inline))
+#else
+#define SS_INLINE inline
+#endif
+
 enum ss_operation { SS_SOFTMAX, SS_LOG_SOFTMAX, SS_LOGSUMEXP, SS_LOGMEANEXP, SS_CROSS_ENTROPY };
 
 /* Of a row: one result, or one for every prefix (logcumsumexp); exclusive prefixes end before their element. */
 enum ss_cumulation { SS_WHOLE, SS_INCLUSIVE, SS_EXCLUSIVE };
 
 enum { SS_MAX_DIMS = 64 };
+
+/* Rows are summed in tiles; the terms of a tile that is kept lie SS_TERMS doubles apart, with room for a whole step. */
+enum { SS_TILE = 4096, SS_TERMS = SS_TILE + 32, SS_KEPT_TILES = 27 };
 
 /* Strides are in bytes. Rows are numbered in C order over the kept dimensions; the elements of a row run in C order over
    the reduced dimensions. Both lists are already collapsed as far as the strides allow; an absent mask is NULL. */
@@ -30,6 +40,7 @@ typedef struct {
        strides called y are those of b. */
     const char *b;
     char *sign;
+    double *terms; /* room for the terms of a row, tile by tile (float64: high parts, low parts), or NULL */
 } ss_job;
 
 /* Without options the loops of rows and parts apply; other rows are computed one by one, each by itself. */
@@ -78,6 +89,10 @@ typedef struct {
 
 /* Above this magnitude x - peak is reduced instead of x: exact, because what matters lies within a factor 2 of the peak. */
 #define SS_HUGE 0x1p45
+
+/* Whether a part of a row can be summed as it is. The limit below is a loose one: beside a peak of -SS_HUGE elements beyond
+   it still count. */
+static inline int ss_reducible(double peak) { return peak <= SS_HUGE && peak >= -2.0 * SS_HUGE; }
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define SS_X86 1

@@ -54,11 +54,27 @@ static void ss_run_parts(const ss_kernels *kernels, int type, const ss_job *job,
                              part + 1 < parts ? job->n / parts * (part + 1) : job->n, &end);
 }
 
+/* Terms of a row are kept if they fit the second level of the caches; beyond that computing them again is faster. */
+enum { SS_KEPT_BYTES = 900 << 10 };
+
+static void ss_run_rows(const ss_kernels *kernels, int type, const ss_job *job, ptrdiff_t first, ptrdiff_t last)
+{
+    const size_t tiles = (size_t)((job->n + SS_TILE - 1) / SS_TILE), bytes = tiles * SS_TERMS * (type ? 16 : 8);
+    if (job->operation != SS_SOFTMAX || tiles < 2 || tiles > SS_KEPT_TILES || bytes > SS_KEPT_BYTES) {
+        kernels->rows[type](job, first, last);
+        return;
+    }
+    ss_job own = *job;
+    own.terms = malloc(bytes);
+    kernels->rows[type](&own, first, last);
+    free(own.terms);
+}
+
 void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads)
 {
     const double elements = (double)job->rows * (double)job->n;
     if (threads <= 1 || elements < SS_PARALLEL_ELEMENTS) {
-        kernels->rows[type](job, 0, job->rows);
+        ss_run_rows(kernels, type, job, 0, job->rows);
         return;
     }
     if (threads > SS_MOST_PARTS) threads = SS_MOST_PARTS;
@@ -69,6 +85,6 @@ void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads)
     if (threads > job->rows) threads = (int)job->rows;
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
     for (int part = 0; part < threads; part++)
-        kernels->rows[type](job, job->rows / threads * part,
-                            part + 1 < threads ? job->rows / threads * (part + 1) : job->rows);
+        ss_run_rows(kernels, type, job, job->rows / threads * part,
+                    part + 1 < threads ? job->rows / threads * (part + 1) : job->rows);
 }

@@ -10,9 +10,9 @@
 #include "../loops/loss_sums.inc.h"
 
 /* Rows are summed in tiles; STEP elements are in flight; terms kept for softmax lie high parts first. */
-#define TILE 4096
+#define TILE SS_TILE
 #define STEP (4 * SS_W)
-#define TERMS_LOW (TILE + STEP)
+#define TERMS_LOW SS_TERMS
 /* Panels: CHUNK * STEP <= TILE, and no more additions per accumulator than a tile has (4096 / 4 W). Rows shorter than
    SHORT_ROW are laid across the lanes, where a row of its own would leave most of them idle. */
 #define CHUNK 64

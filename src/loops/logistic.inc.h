@@ -77,7 +77,7 @@ static inline void ss_focus(const ss_logistic *s, vd x, vd target, double alpha,
     const vd lift = v_select(v_eq(on_larger, zero), lowered, one), unit = v_select(v_eq(lift, one), zero, v_set1(-SS_LIFT));
     const vpair beside = ss_choose(s->far, ss_pair(zero, zero), small);
     const vpair q = ss_choose(v_eq(on_larger, zero), small, ss_pair_add(large, beside));
-    const vd power = v_mul(ss_power(q, unit, gamma).hi, isnan(alpha) ? one : v_fma(v_set1(2.0 * alpha - 1.0), target, v_set1(1.0 - alpha)));
+    const vd power = v_mul(ss_raise(q, unit, gamma).hi, isnan(alpha) ? one : v_fma(v_set1(2.0 * alpha - 1.0), target, v_set1(1.0 - alpha)));
     const vd smaller = v_select(v_eq(lift, one), v_mul(s->smaller.hi, lowered), s->smaller.hi);
     const vd ratio = v_mul(s->larger.hi, v_div(smaller, q.hi));
     const vd growth = v_mul(*loss, v_mul(v_fma(v_set1(-2.0), target, one), ratio));

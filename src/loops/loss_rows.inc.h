@@ -64,7 +64,7 @@ static void FN(loss_focus)(double gamma, const ss_label *end, vpair inverse, vpa
     vpair growth = one; /* loss / q, 1 for tiny q */
     if (lane(down) > -800.0) growth = ss_pair_div(end->loss, ss_pair_scale_down(q, down));
     growth = ss_pair_mul(ss_pair_mul(p, growth), ss_pair(v_set1(gamma), v_set1(0.0)));
-    *on_loss = ss_power(q, down, gamma);
+    *on_loss = ss_raise(q, down, gamma);
     *on_gradient = ss_pair_mul(*on_loss, ss_pair_add(one, growth));
 }
 
@@ -134,30 +134,26 @@ static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label,
     const vpair mine = ss_pair(v_mul(v_sub(zero, by->others.hi), v_set1(lift)), v_mul(v_sub(zero, by->others.lo), v_set1(lift)));
     ss_end end = {by->peak, 0.0, by->unit, lane(by->factor.hi), lane(by->factor.lo), 0.0};
     if (!terms) {
-        FN(write_from)(job, at, 0, job->n, &end, NULL);
+        FN(write_from)(job, at, 0, job->n, &end, NULL, NULL);
         const vpair on_mine = ss_pair(v_mul(by->on_others.hi, v_set1(moved)), v_mul(by->on_others.lo, v_set1(moved)));
         FN(loss_put)(job, at, label, lane(FN(product)(mine, on_mine)));
         return;
     }
-    /* Kept terms are in units of 2^exponent, and the peak's was cut to the second largest: put it right, and the label's. */
+    /* Kept terms are in units of 2^exponent, and the peak's was left out: put it in, and the label's. */
     const double units = ldexp(1.0, (int)between);
-    end.hi *= units;
-    end.lo *= units;
     SS_TABLES;
     const ptrdiff_t place = FN(loss_place)(x, job->n, (REAL)by->peak);
     const vpair top = FN(term)(v_set1(by->peak), ss_scale_bits(v_set1(by->exponent), FN(OFFSET)), table_hi, table_lo);
-    terms[place] = lane(top.hi);
-    terms[TERMS_LOW + place] = lane(top.lo);
-    terms[label] = lane(mine.hi) * (moved / units);
-    terms[TERMS_LOW + label] = lane(mine.lo) * (moved / units);
-    FN(write_from)(job, at, 0, job->n, &end, terms);
+    FN(replace)(terms + place, lane(top.hi), lane(top.lo));
+    FN(replace)(terms + label, lane(mine.hi) * (moved / units), lane(mine.lo) * (moved / units));
+    FN(write_from)(job, at, 0, job->n, &end, terms, &by->exponent);
 }
 
 /* A row whose label costs weight * -log p. */
 static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label, double weight)
 {
     SS_TABLES;
-    double terms[2 * TERMS_LOW];
+    double terms[FN(KEPT)];
     REAL buffer[TILE + STEP];
     const ss_job *job = &loss->job;
     const ss_offsets at = row_offsets(job, row);

@@ -59,7 +59,7 @@ static inline ss_label label_f32(vd peak, vpair rest, vd exponent, vpair gap, vp
 }
 
 /* a^power for a positive pair times 2^unit; 0 where it would be below 2^-1000. */
-static inline vpair ss_power(vpair a, vd unit, double power)
+static inline vpair ss_raise(vpair a, vd unit, double power)
 {
     SS_TABLES;
     const vpair log = ss_pair_mul(ss_log_pair(a, unit), ss_pair(v_set1(power), v_set1(0.0)));

@@ -15,6 +15,8 @@
 #define vr_min vf_min
 #define vr_set1 vf_set1
 
+#define BESIDE_f32 (SS_W == 8 ? 4 : 2) /* vectors that are computed side by side: as many as the registers hold */
+#define KEPT_f32 SS_TERMS             /* doubles for the kept terms of a tile */
 #define OFFSET_f32 0
 #define REACH_f32 700.0 /* far below the smallest result, 2^-150 */
 
@@ -28,12 +30,41 @@ static inline void start_f32(sum_f32 *sum)
     for (int j = 0; j < 4; j++) sum->hi[j] = v_set1(0.0);
 }
 
+/* Terms of `count` vectors; count and near are constants. */
+static SS_INLINE void terms_f32(const vd *x, int count, vi scale, int near, vpair *term)
+{
+    ss_single factors[4];
+    ss_exp_factors(x, count, scale, near, factors);
+    for (int i = 0; i < count; i++) term[i] = ss_pair(v_mul(factors[i].power, factors[i].p), v_set1(0.0));
+}
+
+/* They go into accumulators j...; those that are kept are rounded first, else both is done at once. */
+static SS_INLINE void add_f32(sum_f32 *sum, int j, int count, const vd *x, vi scale, int near, int keep, double *terms)
+{
+    ss_single factors[4];
+    vpair term[4];
+    if (keep)
+        terms_f32(x, count, scale, near, term);
+    else
+        ss_exp_factors(x, count, scale, near, factors);
+    for (int i = 0; i < count; i++) {
+        if (keep) {
+            v_store(terms + i * SS_W, term[i].hi);
+            sum->hi[j + i] = v_add(sum->hi[j + i], term[i].hi);
+        } else {
+            sum->hi[j + i] = v_fma(factors[i].power, factors[i].p, sum->hi[j + i]);
+        }
+    }
+}
+
 static inline void accumulate_f32(sum_f32 *sum, int j, vd x, vi scale, vtab16 table_hi, vtab16 table_lo, double *terms)
 {
+    (void)table_hi;
     (void)table_lo;
-    vd term = ss_exp_single(x, scale, table_hi);
-    if (terms) v_store(terms, term);
-    sum->hi[j] = v_add(sum->hi[j], term);
+    if (terms)
+        add_f32(sum, j, 1, &x, scale, 0, 1, terms);
+    else
+        add_f32(sum, j, 1, &x, scale, 0, 0, NULL);
 }
 
 /* Accumulator j alone, where each lane is a row. */
@@ -48,10 +79,24 @@ static inline vpair total_f32(const sum_f32 *sum)
 
 static inline vd product_f32(vpair term, vpair factor) { return v_mul(term.hi, factor.hi); }
 
+/* The same for a term that lacks a factor of 2^d, d <= 0: it is given to the factor. What is lost there is 0 in the end. */
+typedef vpair scaled_f32;
+
+static inline scaled_f32 scale_factor_f32(vpair factor, vd d) { return ss_pair_shift(factor, d); }
+
+static inline vd scaled_product_f32(vpair term, scaled_f32 factor) { return v_mul(term.hi, factor.hi); }
+
 static inline vpair term_f32(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
 {
+    (void)table_hi;
     (void)table_lo;
-    return ss_pair(ss_exp_single(x, scale, table_hi), v_set1(0.0));
+    return ss_pair(ss_exp_single(x, scale, 0), v_set1(0.0));
+}
+
+static inline void replace_f32(double *terms, double hi, double lo)
+{
+    (void)lo;
+    *terms = hi;
 }
 
 static inline vpair stored_f32(const double *terms) { return ss_pair(v_load(terms), v_set1(0.0)); }

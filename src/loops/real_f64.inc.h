@@ -13,6 +13,8 @@
 #define vr_min v_min
 #define vr_set1 v_set1
 
+#define BESIDE_f64 (SS_W == 8 ? 2 : 1)
+#define KEPT_f64 (2 * SS_TERMS)
 #define OFFSET_f64 300
 #define REACH_f64 830.0 /* below peak - REACH the result is 0, also where a factor of up to 2^120 follows */
 #if SS_W == 8
@@ -38,18 +40,36 @@ static inline void start_f64(sum_f64 *sum)
     }
 }
 
-/* One vector of elements: its terms, kept at `terms` for softmax, go into accumulator j. */
+static SS_INLINE void terms_f64(const vd *x, int count, vi scale, int near, vpair *term)
+{
+    (void)near;
+    ss_exp_pairs(x, NULL, count, scale, v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO), term);
+}
+
+static SS_INLINE void add_f64(sum_f64 *sum, int j, int count, const vd *x, vi scale, int near, int keep, double *terms)
+{
+    vpair term[4];
+    terms_f64(x, count, scale, near, term);
+    for (int i = 0; i < count; i++) {
+        if (keep) {
+            v_store(terms + i * SS_W, term[i].hi);
+            v_store(terms + i * SS_W + TERMS_LOW, term[i].lo);
+        }
+        vd total = v_add(sum->hi[j + i], term[i].hi);
+        vd left = v_sub(term[i].hi, v_sub(total, sum->hi[j + i]));
+        sum->hi[j + i] = total;
+        sum->lo[j + i] = v_add(sum->lo[j + i], v_add(left, term[i].lo));
+    }
+}
+
 static inline void accumulate_f64(sum_f64 *sum, int j, vd x, vi scale, vtab16 table_hi, vtab16 table_lo, double *terms)
 {
-    vpair term = ss_exp_pair(x, v_set1(0.0), scale, table_hi, table_lo);
-    if (terms) {
-        v_store(terms, term.hi);
-        v_store(terms + TERMS_LOW, term.lo);
-    }
-    vd total = v_add(sum->hi[j], term.hi);
-    vd left = v_sub(term.hi, v_sub(total, sum->hi[j]));
-    sum->hi[j] = total;
-    sum->lo[j] = v_add(sum->lo[j], v_add(left, term.lo));
+    (void)table_hi;
+    (void)table_lo;
+    if (terms)
+        add_f64(sum, j, 1, &x, scale, 0, 1, terms);
+    else
+        add_f64(sum, j, 1, &x, scale, 0, 0, NULL);
 }
 
 /* Accumulator j alone, where each lane is a row. */
@@ -75,9 +95,35 @@ static inline vd product_f64(vpair term, vpair factor)
     return v_mul(v_fma(term.hi, factor.hi, low), v_set1(0x1p-300));
 }
 
+/* The same for a term that lacks a factor of 2^d, d <= 0. It belongs to the last multiplication, which rounds a subnormal
+   result; the part that would make that a subnormal itself is given to the factor, where nothing underflows unless the result
+   is 0. */
+typedef struct { vpair factor; vd unscale; } scaled_f64;
+
+static inline scaled_f64 scale_factor_f64(vpair factor, vd d)
+{
+    const vd last = v_max(d, v_set1(-700.0));
+    const scaled_f64 scaled = {ss_pair_shift(factor, v_sub(d, last)), ss_pow2(v_sub(last, v_set1(300.0)))};
+    return scaled;
+}
+
+static inline vd scaled_product_f64(vpair term, scaled_f64 scaled)
+{
+    vd low = v_fma(term.hi, scaled.factor.lo, v_mul(term.lo, scaled.factor.hi));
+    return v_mul(v_fma(term.hi, scaled.factor.hi, low), scaled.unscale);
+}
+
 static inline vpair term_f64(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
 {
-    return ss_exp_pair(x, v_set1(0.0), scale, table_hi, table_lo);
+    vpair term;
+    ss_exp_pairs(&x, NULL, 1, scale, table_hi, table_lo, &term);
+    return term;
+}
+
+static inline void replace_f64(double *terms, double hi, double lo)
+{
+    terms[0] = hi;
+    terms[TERMS_LOW] = lo;
 }
 
 static inline vpair stored_f64(const double *terms) { return ss_pair(v_load(terms), v_load(terms + TERMS_LOW)); }

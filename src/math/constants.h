@@ -43,10 +43,18 @@ static const uint64_t SS_EXP_LO[16] = {
     0x3c8ba1cd345dcc81ULL, 0x3c741065895048ddULL, 0x3c74ed02d75b3707ULL, 0xbc8f9c23179c2893ULL,
 };
 
-// c1, c2, c3: e^r ~ 1 + r (c1 + r (c2 + r c3)), |r| <= ln2/32 (1 + 2^-20); minimax of the relative error, which is
-// about 2^-29.24. Origin: docs/constants/exp.py.
-static const double SS_EXP3[3] = {
-    0x1.0000000d0b0b1p+0, 0x1.00021f6cbb6fap-1, 0x1.55523b3617060p-3,
+// c0, c1, c2: e^r ~ lead (c0 + r (c1 + r (c2 + r))), |r| <= ln2/32 (1 + 2^-20); minimax of the relative error, which is
+// about 2^-29.70. Origin: docs/constants/exp.py.
+static const double SS_EXP_CUBIC[3] = {
+    0x1.80024eccae023p+2, 0x1.80024ee4533dbp+2, 0x1.800626cac4e4fp+1,
+};
+
+// bits(RN(lead 2^(j/16))) - (j << 48), mod 2^64, used as SS_EXP_HI is. Origin: docs/constants/exp.py.
+static const uint64_t SS_EXP_CUBIC_POWER[16] = {
+    0x3fc5553482a35943ULL, 0x3fc546fe4a95d6d8ULL, 0x3fc5437c8572d441ULL, 0x3fc54b2887b7af48ULL,
+    0x3fc55e81050c1affULL, 0x3fc57e0a4d245e9fULL, 0x3fc5aa4e8b55a44fULL, 0x3fc5e3de08fae508ULL,
+    0x3fc62b4f72ca5912ULL, 0x3fc68140213cbe36ULL, 0x3fc6732a32149f31ULL, 0x3fc62d9be8dd25e8ULL,
+    0x3fc5f04ecc70b1bbULL, 0x3fc5bba06bb8aa5aULL, 0x3fc58ff27a043719ULL, 0x3fc56daafdfae258ULL,
 };
 
 // d0..d5: e^r - 1 ~ r + r^2 (d0 + d1 r + ... + d5 r^5) on the same interval; minimax of the error relative to e^r,

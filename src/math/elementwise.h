@@ -33,8 +33,8 @@ typedef struct { vpair term, expm1; vm small; } ss_powers;
 static inline ss_powers ss_exp_sharp(vpair x, vi scale)
 {
     vtab16 table_hi = v_tab16(SS_EXP_HI), table_lo = v_tab16(SS_EXP_LO);
-    vd shifted = v_fma(x.hi, v_set1(SS_LOG2E), v_set1(SS_EXP_MAGIC)), k = v_sub(shifted, v_set1(SS_EXP_MAGIC));
-    vi n = v_int(shifted), exponent = vi_add(vi_sll(n, 48), scale);
+    vd shifted = v_fma(x.hi, v_set1(SS_LOG2E), v_dbl(scale)), k = v_sub(shifted, v_dbl(scale));
+    vi n = v_int(shifted), exponent = vi_sll(n, 48);
     vpair r = ss_two_sum(v_fnma(k, v_set1(SS_LN2_HI), x.hi), v_fnma(k, v_set1(SS_LN2_LO), x.lo));
     vd p = v_set1(SS_EXP7[5]);
     for (int i = 4; i >= 0; i--) p = v_fma(p, r.hi, v_set1(SS_EXP7[i]));
@@ -182,8 +182,8 @@ static inline vd logsubexp_of_f64(vd a, vd b, vm *cancelled)
 /* e^x, and expm1(x) in the lanes `small`.   Error: 2^-42 of the term, 2^-36 of expm1 */
 static inline vd ss_exp_light(vd x, vd *expm1, vm *small)
 {
-    ss_reduced a = ss_reduce(x);
-    vd power = v_dbl(vi_add(v_tab16_at(v_tab16(SS_EXP_HI), a.n), vi_sll(a.n, 48)));
+    ss_reduced a = ss_reduce(x, ss_no_scale());
+    vd power = ss_power(v_tab16(SS_EXP_HI), a.n);
     vd p = v_fma(v_set1(SS_EXP7[3]), a.r, v_set1(SS_EXP7[2]));
     p = v_fma(p, a.r, v_set1(SS_EXP7[1]));
     p = v_fma(p, a.r, v_set1(SS_EXP7[0]));
@@ -214,7 +214,7 @@ static inline vd ss_log1p_light(vd f)
 static inline vd expit_of_f32(vd x)
 {
     vd t = v_min(v_set1(-SS_LOWEST_SINGLE), v_max(v_set1(SS_LOWEST_SINGLE), x));
-    vd term = ss_exp_single(ss_negative(t), vi_set1(0), v_tab16(SS_EXP_HI));
+    vd term = ss_exp_single(ss_negative(t), ss_no_scale(), 1);
     return v_div(v_set1(1.0), v_add(v_set1(1.0), term));
 }
 
