@@ -66,6 +66,11 @@ enum { SS_LOGADDEXP, SS_LOGSUBEXP, SS_BINARIES };
 typedef void (*ss_unary)(const char *x, ptrdiff_t sx, char *y, ptrdiff_t sy, ptrdiff_t n);
 typedef void (*ss_binary)(const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb, char *y, ptrdiff_t sy, ptrdiff_t n);
 
+/* A sum as a pair, and the sum of the magnitudes, which its error goes by. */
+typedef struct {
+    double hi, lo, size;
+} ss_partial;
+
 /* losses.h and math/total.h have these. */
 typedef struct ss_loss ss_loss;
 typedef struct ss_sigmoid ss_sigmoid;
@@ -80,9 +85,10 @@ typedef struct {
     ss_sum (*merge[2])(ss_sum a, ss_sum b, int rest);
     ss_end (*conclude[2])(const ss_job *job, ptrdiff_t row, ss_sum sum, double shift);
     void (*write[2])(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, const ss_end *end);
-    /* the losses of rows, and of elements, whose sum goes to `total` unless it is NULL */
+    /* the losses of rows, and of elements with their sum, which goes to `exact` too unless it is NULL; the sum of n values */
     void (*losses[2])(const ss_loss *loss, ptrdiff_t first, ptrdiff_t last);
-    void (*sigmoid[2])(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t last, struct ss_total *total);
+    ss_partial (*sigmoid[2])(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t last, struct ss_total *exact);
+    ss_partial (*items)(const double *values, ptrdiff_t n);
     ss_unary unary[2][SS_UNARIES];
     ss_binary binary[2][SS_BINARIES];
 } ss_kernels;
