@@ -7,7 +7,6 @@
 #include "../math/canonical.h"
 #include "../math/exact.h"
 #include "../loops/sums.inc.h"
-#include "../loops/loss_sums.inc.h"
 
 /* Rows are summed in tiles; STEP elements are in flight; terms kept for softmax lie high parts first. */
 #define TILE SS_TILE
@@ -27,6 +26,7 @@
 
 #include "../math/elementwise.h"
 #include "../loops/elementwise.inc.h"
+#include "../loops/loss_sums.inc.h"
 #include "../loops/logistic.inc.h"
 #include "../loops/items.inc.h"
 
