@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Panels: STEP rows at once, one in each lane. For rows that are short, and for an axis whose neighbours in memory belong to
-   other rows (axis 1 of NCHW). A panel is read in chunks of CHUNK elements, each row's chunk summed at its own scale.
-   Only the common case is done here; a row with anything special in it (NaN, infinities, |x| > SS_HUGE, a sum too near a
-   rounding boundary, a logarithm that cancels) is left to FN(row), which gives the bits this would have given. */
+   Panels: STEP rows at once, one in each lane. For rows that are short, and for an axis whose neighbours in memory
+   belong to other rows (axis 1 of NCHW). A panel is read in chunks of CHUNK elements, each row's chunk summed at its
+   own scale. Only the common case is done here; a row with anything special in it (NaN, infinities, |x| > SS_HUGE, a
+   sum too near a rounding boundary, a logarithm that cancels) is left to FN(row), which gives the bits this would have
+   given. */
 
 typedef struct {
     vd peak, hi, lo, exponent;
@@ -121,8 +122,9 @@ static inline void FN(mark)(unsigned char *left, vm fine)
 static inline vpair FN(panel_conclude)(const ss_job *job, FN(lanes) sum, vd *value, unsigned char *left)
 {
     vm certain;
-    const vpair total = ss_canonical(ss_pair(sum.hi, sum.lo), SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR,
-                                     SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR, &certain);
+    const int bits = SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR;
+    const double error = SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR;
+    const vpair total = ss_canonical(ss_pair(sum.hi, sum.lo), bits, error, &certain);
     FN(mark)(left, certain); /* a NaN is not certain either */
     if (job->operation == SS_SOFTMAX) return ss_reciprocal(total);
     /* a rest of 0, or next to it, is left over: its exponent bits are not to be trusted */
@@ -131,7 +133,8 @@ static inline vpair FN(panel_conclude)(const ss_job *job, FN(lanes) sum, vd *val
     if (job->operation == SS_LOG_SOFTMAX) return excess;
     const double count = job->operation == SS_LOGMEANEXP ? (double)job->n : 1.0;
     const vpair log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
-    const vpair above = ss_pair_add(excess, ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo)));
+    const vd zero = v_set1(0.0);
+    const vpair above = ss_pair_add(excess, ss_pair(v_sub(zero, log_count.hi), v_sub(zero, log_count.lo)));
     const vpair result = ss_two_sum(sum.peak, above.hi);
     *value = v_add(result.hi, v_add(result.lo, above.lo));
     const vd size = v_max(*value, v_sub(v_set1(0.0), *value));

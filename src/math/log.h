@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    log1p of a pair, as a pair.
 
-   reduce       1 + f = 2^k z, z in [0.707, 1.414); c = inv z with inv of 8 bits, so f' = z inv - 1 is exact, |f'| < 2^-6.9
+   reduce       1 + f = 2^k z, z in [0.707, 1.414); inv of 8 bits, so f' = z inv - 1 is exact, |f'| < 2^-6.9
    approximate  log1p f' = f' - f'^2/2 + f'^3 P(f')
    reconstruct  k ln2 - log(inv) + log1p f', every sum kept as a pair
    Error:       2^-65 relative, also for tiny arguments (there k = 0, inv = 1 and f' = f)
