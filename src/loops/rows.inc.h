@@ -196,7 +196,7 @@ static ss_sum FN(merge)(ss_sum a, ss_sum b, int rest)
     /* a peak of -inf has no terms; beyond SS_HUGE the row is summed again with a shift, or b does not matter */
     if (isnan(a.hi) || a.peak == INFINITY || b.peak == -INFINITY || fabs(a.peak) > SS_HUGE || fabs(b.peak) > SS_HUGE)
         return a;
-    /* Between finite peaks: add at the larger scale. Exact shifts; the pair additions lose 2^-105 each. */
+    /* Between finite peaks: add at the larger scale. Exact shifts; the pair additions lose 2^-104 each. */
     SS_TABLES;
     vpair sum = ss_pair(v_set1(a.hi), v_set1(a.lo)), other = ss_pair(v_set1(b.hi), v_set1(b.lo));
     vd exponent = v_set1(a.exponent), other_exponent = v_set1(b.exponent);
