@@ -49,13 +49,15 @@ static inline int ss_plain(const ss_job *job)
     return job->temperature == 1.0 && job->floor == 0.0 && !job->b && !job->cumulative;
 }
 
-/* A partial result of one row: the largest element, and a sum (hi + lo) 2^exponent of terms e^(x - shift): all of them for
-   softmax, all but one peak for the others. hi is NaN when an element is; with a peak of +inf it counts such elements. */
+/* A partial result of one row: the largest element, and a sum (hi + lo) 2^exponent of terms e^(x - shift): all of them
+   for softmax, all but one peak for the others. hi is NaN when an element is; with a peak of +inf it counts such
+   elements. */
 typedef struct {
     double peak, hi, lo, exponent;
 } ss_sum;
 
-/* What every element of a row needs: softmax multiplies by the pair, log_softmax subtracts it; the reductions return value. */
+/* What every element of a row needs: softmax multiplies by the pair, log_softmax subtracts it; the reductions return
+   value. */
 typedef struct {
     double peak, shift, exponent, hi, lo, value;
 } ss_end;
@@ -93,7 +95,7 @@ typedef struct {
     ss_binary binary[2][SS_BINARIES];
 } ss_kernels;
 
-/* Above this magnitude x - peak is reduced instead of x: exact, because what matters lies within a factor 2 of the peak. */
+/* Above this magnitude x - peak is reduced instead of x: exact, as what matters lies within a factor 2 of the peak. */
 #define SS_HUGE 0x1p45
 
 /* Whether a part of a row can be summed as it is. The limit below is a loose one: beside a peak of -SS_HUGE elements beyond
