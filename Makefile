@@ -25,7 +25,8 @@ lint: .venv/built .venv/group-lint
 	$(BIN)/ruff check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src
 	$(BIN)/mypy
-	$(BIN)/numpydoc lint stablesoft/_config.py stablesoft/_cumulative.py stablesoft/_reductions.py
+	$(BIN)/numpydoc lint stablesoft/_config.py stablesoft/_cumulative.py stablesoft/_elementwise.py \
+		stablesoft/_reductions.py
 
 bench: .venv/built .venv/group-bench
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -30,7 +30,7 @@ cdef extern from "losses.h":
     void ss_run_loss(const ss_kernels *table, int type, const ss_loss *loss, Py_ssize_t rows, int threads) noexcept nogil
     void ss_run_sigmoid(const ss_kernels *table, int type, const ss_sigmoid *loss, Py_ssize_t n, int threads,
                         double *hi, double *lo) noexcept nogil
-    void ss_sum_values(const double *values, Py_ssize_t n, double *hi, double *lo) noexcept nogil
+    void ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi, double *lo) noexcept nogil
     void ss_sum_weights(const double *weights, const int64_t *rows, Py_ssize_t n, double *hi, double *lo) noexcept nogil
 
 
@@ -135,7 +135,7 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
             if loss.items[k] > options.cap:
                 loss.items[k] = options.cap
     if options.sums:
-        ss_sum_values(loss.items, job.rows, &hi, &lo)
+        ss_sum_values(kernels, loss.items, job.rows, &hi, &lo)
         value = _one_value(hi, lo, divisor, type_num)
     else:
         value = scratch[:job.rows].astype((<object> x).dtype).reshape([shape[i] for i in range(ndim - 1)])[()]

@@ -2,6 +2,7 @@
    Inner loops with NumPy's signature, one for each input type. What is not float32 or float64 goes through a buffer of
    the type that its arithmetic is done in; the C library computes long double, by formulas free of cancellation. */
 #include "elementwise.h"
+#include "float_mode.h"
 
 #include <fenv.h>
 #include <math.h>
@@ -103,18 +104,23 @@ static ptrdiff_t piece(char **args, const ptrdiff_t *steps)
 #define REAL_LOOPS(letter, type) \
     void ss_loop1_##letter(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data) \
     { \
+        const uint64_t mode = ss_float_enter(); \
         chosen->unary[type][INDEX(data)](args[0], steps[0], args[1], steps[1], n[0]); \
+        ss_float_leave(mode); \
         forget_flags(); \
     } \
     void ss_loop2_##letter(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data) \
     { \
+        const uint64_t mode = ss_float_enter(); \
         chosen->binary[type][INDEX(data)](args[0], steps[0], args[1], steps[1], args[2], steps[2], n[0]); \
+        ss_float_leave(mode); \
         forget_flags(); \
     }
 
 #define BUFFER_LOOPS(letter, type, real, put) \
     void ss_loop1_##letter(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data) \
     { \
+        const uint64_t mode = ss_float_enter(); \
         real x[PIECE]; \
         for (ptrdiff_t i = 0; i < n[0]; i += PIECE) { \
             const ptrdiff_t count = n[0] - i < PIECE ? n[0] - i : PIECE; \
@@ -122,10 +128,12 @@ static ptrdiff_t piece(char **args, const ptrdiff_t *steps)
             chosen->unary[type][INDEX(data)]((char *)x, sizeof(real), (char *)x, sizeof(real), count); \
             put(args[1] + i * steps[1], steps[1], x, count); \
         } \
+        ss_float_leave(mode); \
         forget_flags(); \
     } \
     void ss_loop2_##letter(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data) \
     { \
+        const uint64_t mode = ss_float_enter(); \
         real a[PIECE], b[PIECE]; \
         const ptrdiff_t most = piece(args, steps); \
         for (ptrdiff_t i = 0; i < n[0]; i += most) { \
@@ -136,6 +144,7 @@ static ptrdiff_t piece(char **args, const ptrdiff_t *steps)
                                               sizeof(real), count); \
             put(args[2] + i * steps[2], steps[2], a, count); \
         } \
+        ss_float_leave(mode); \
         forget_flags(); \
     }
 

@@ -49,13 +49,15 @@ static inline int ss_plain(const ss_job *job)
     return job->temperature == 1.0 && job->floor == 0.0 && !job->b && !job->cumulative;
 }
 
-/* A partial result of one row: the largest element, and a sum (hi + lo) 2^exponent of terms e^(x - shift): all of them for
-   softmax, all but one peak for the others. hi is NaN when an element is; with a peak of +inf it counts such elements. */
+/* A partial result of one row: the largest element, and a sum (hi + lo) 2^exponent of terms e^(x - shift): all of them
+   for softmax, all but one peak for the others. hi is NaN when an element is; with a peak of +inf it counts such
+   elements. */
 typedef struct {
     double peak, hi, lo, exponent;
 } ss_sum;
 
-/* What every element of a row needs: softmax multiplies by the pair, log_softmax subtracts it; the reductions return value. */
+/* What every element of a row needs: softmax multiplies by the pair, log_softmax subtracts it; the reductions return
+   value. */
 typedef struct {
     double peak, shift, exponent, hi, lo, value;
 } ss_end;
@@ -65,6 +67,11 @@ enum { SS_EXPIT, SS_LOG_EXPIT, SS_SOFTPLUS, SS_LOGIT, SS_LOG1MEXP, SS_UNARIES };
 enum { SS_LOGADDEXP, SS_LOGSUBEXP, SS_BINARIES };
 typedef void (*ss_unary)(const char *x, ptrdiff_t sx, char *y, ptrdiff_t sy, ptrdiff_t n);
 typedef void (*ss_binary)(const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb, char *y, ptrdiff_t sy, ptrdiff_t n);
+
+/* A sum as a pair, and the sum of the magnitudes, which its error goes by. */
+typedef struct {
+    double hi, lo, size;
+} ss_partial;
 
 /* losses.h and math/total.h have these. */
 typedef struct ss_loss ss_loss;
@@ -80,14 +87,15 @@ typedef struct {
     ss_sum (*merge[2])(ss_sum a, ss_sum b, int rest);
     ss_end (*conclude[2])(const ss_job *job, ptrdiff_t row, ss_sum sum, double shift);
     void (*write[2])(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, const ss_end *end);
-    /* the losses of rows, and of elements, whose sum goes to `total` unless it is NULL */
+    /* the losses of rows, and of elements with their sum, which goes to `exact` too unless it is NULL; the sum of n values */
     void (*losses[2])(const ss_loss *loss, ptrdiff_t first, ptrdiff_t last);
-    void (*sigmoid[2])(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t last, struct ss_total *total);
+    ss_partial (*sigmoid[2])(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t last, struct ss_total *exact);
+    ss_partial (*items)(const double *values, ptrdiff_t n);
     ss_unary unary[2][SS_UNARIES];
     ss_binary binary[2][SS_BINARIES];
 } ss_kernels;
 
-/* Above this magnitude x - peak is reduced instead of x: exact, because what matters lies within a factor 2 of the peak. */
+/* Above this magnitude x - peak is reduced instead of x: exact, as what matters lies within a factor 2 of the peak. */
 #define SS_HUGE 0x1p45
 
 /* Whether a part of a row can be summed as it is. The limit below is a loose one: beside a peak of -SS_HUGE elements beyond

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    A whole job, in OpenMP threads where it is large enough. Many rows are dealt out; few long ones are cut in parts. */
+#include "float_mode.h"
 #include "kernels.h"
 #include <math.h>
 #include <stdlib.h>
@@ -35,9 +36,12 @@ static void ss_run_parts(const ss_kernels *kernels, int type, const ss_job *job,
     double shift = 0.0;
     for (;;) {
 #pragma omp parallel for num_threads(parts) schedule(static, 1)
-        for (int part = 0; part < parts; part++)
+        for (int part = 0; part < parts; part++) {
+            const uint64_t mode = ss_float_enter();
             sums[part] = kernels->part[type](job, row, job->n / parts * part,
                                              part + 1 < parts ? job->n / parts * (part + 1) : job->n, shift);
+            ss_float_leave(mode);
+        }
         sum = sums[0];
         for (int part = 1; part < parts; part++) sum = kernels->merge[type](sum, sums[part], rest);
         if (shift != 0.0 || !isfinite(sum.peak) || fabs(sum.peak) <= SS_HUGE) break;
@@ -49,9 +53,12 @@ static void ss_run_parts(const ss_kernels *kernels, int type, const ss_job *job,
         return;
     }
 #pragma omp parallel for num_threads(parts) schedule(static, 1)
-    for (int part = 0; part < parts; part++)
+    for (int part = 0; part < parts; part++) {
+        const uint64_t mode = ss_float_enter();
         kernels->write[type](job, row, job->n / parts * part,
                              part + 1 < parts ? job->n / parts * (part + 1) : job->n, &end);
+        ss_float_leave(mode);
+    }
 }
 
 /* Terms of a row are kept if they fit the second level of the caches; beyond that computing them again is faster. */

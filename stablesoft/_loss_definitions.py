@@ -79,7 +79,7 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
     single = xp.sum(xp.astype(none, x.dtype), axis=axis, keepdims=True) == x.shape[axis] - 1
     grad = xp.where(single & ~none, -q * slope, p * whole - slope)
     if z_loss:
-        grad = grad + 2.0 * z_loss * sum_log * p * whole
+        grad = grad + xp.where(p > 0, 2.0 * z_loss * sum_log * xp.where(p > 0, p * whole, 1.0), 0.0)
     grad = xp.where(empty, 0.0, xp.where(undefined, math.nan, grad))
     return loss, _divided(xp, grad * factor, divisor)
 

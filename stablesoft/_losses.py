@@ -63,7 +63,7 @@ def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_gra
     if labels is not None:
         check_labels(xp, labels, classes, ignored)
     result = None
-    if compiled(xp, x) and (targets is None or gamma == 0.0):
+    if compiled(xp, x):
         wide = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
         result = _native.softmax_loss(x, axis, kernel_labels(labels), targets, wide, ignored, smoothing, z_loss, gamma,
                                       factor, divisor, cap, reduction, weighs, return_grad)  # fmt: skip

@@ -72,7 +72,8 @@ static uint64_t run(const ss_kernels *kernels, int type, int operation, int rows
 
 int main(void)
 {
-    static const int sizes[][2] = {{70, 1}, {70, 2}, {70, 3}, {70, 10}, {40, 31}, {33, 32}, {9, 64}, {40, 65}, {33, 200}, {2, LONGEST}};
+    static const int sizes[][2] = {{70, 1},  {70, 2}, {70, 3},  {70, 10},  {40, 31},
+                                   {33, 32}, {9, 64}, {40, 65}, {33, 200}, {2, LONGEST}};
     static const double widths[] = {1.0, 8.0, 200.0, 3000.0};
     uint64_t first = 0;
     for (const ss_kernels *const *table = ss_available(); *table; table++) {

@@ -7,7 +7,6 @@
 #include "../math/canonical.h"
 #include "../math/exact.h"
 #include "../loops/sums.inc.h"
-#include "../loops/loss_sums.inc.h"
 
 /* Rows are summed in tiles; STEP elements are in flight; terms kept for softmax lie high parts first. */
 #define TILE SS_TILE
@@ -27,7 +26,9 @@
 
 #include "../math/elementwise.h"
 #include "../loops/elementwise.inc.h"
+#include "../loops/loss_sums.inc.h"
 #include "../loops/logistic.inc.h"
+#include "../loops/items.inc.h"
 
 #define REAL double
 #define SINGLE 0
@@ -69,6 +70,7 @@ const ss_kernels SS_TABLE(SS_ISA) = {
     .write = {write_f32, write_f64},
     .losses = {losses_f32, losses_f64},
     .sigmoid = {sigmoid_f32, sigmoid_f64},
+    .items = items,
     .unary = {SS_UNARY_TABLE(f32), SS_UNARY_TABLE(f64)},
     .binary = {SS_BINARY_TABLE(f32), SS_BINARY_TABLE(f64)},
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   From the sum of a row to its results: the canonical sum, its reciprocal or logarithm, the ladder near 0, and the writing. */
+   From the sum of a row to its results: the canonical sum, its reciprocal or logarithm, the ladder near 0,
+   the writing. */
 
 typedef struct {
     const ss_job *job;
@@ -19,7 +20,7 @@ static void FN(fetch)(const void *row, ptrdiff_t first, ptrdiff_t length, double
     }
 }
 
-/* The same sum again, exactly: any order gives these digits. Only rows that the canonical rounding cannot decide come here. */
+/* The same sum again, exactly: any order gives these digits. For rows that the canonical rounding cannot decide. */
 static vpair FN(exact_sum)(const ss_job *job, ss_offsets at, const ss_sum *sum, double shift)
 {
     SS_TABLES;
@@ -69,13 +70,14 @@ static ptrdiff_t FN(participants)(const ss_job *job, ss_offsets at)
     return count;
 }
 
-/* peak + excess - log(count), to the last digit however small. The error of the pair is 2^-56.5 (float32: 2^-29) of excess +
-   log count; where that reaches a third of an ulp of the result the ladder decides, whose value is unique. */
+/* peak + excess - log(count), to the last digit however small. The error of the pair is 2^-56.5 (float32: 2^-29) of
+   excess + log count; where that reaches a third of an ulp of the result the ladder decides, whose value is unique. */
 static double FN(logarithm)(const ss_job *job, ss_offsets at, double peak, double shift, vpair excess)
 {
     const double count = job->operation == SS_LOGMEANEXP ? (double)FN(participants)(job, at) : 1.0;
     const vpair log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
-    const vpair above = ss_pair_add(excess, ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo)));
+    const vd zero = v_set1(0.0);
+    const vpair above = ss_pair_add(excess, ss_pair(v_sub(zero, log_count.hi), v_sub(zero, log_count.lo)));
     const vpair sum = ss_two_sum(v_set1(peak), above.hi);
     const double value = lane(v_add(sum.hi, v_add(sum.lo, above.lo)));
     const double magnitude = lane(excess.hi) + lane(log_count.hi);

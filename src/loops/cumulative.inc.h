@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    logcumsumexp: logsumexp of every prefix of a row, with the bits of logsumexp itself. The sum without one peak runs
-   along the row as a pair; blocks of prefixes are concluded together. A pair addition errs by 2^-105 of the sum and
-   nothing else does (scaling is exact), so the sum of k terms is within k 2^-105 of the exact one, and the canonical
-   rounding decides as everywhere. Prefixes that it cannot decide are rows of their own. Near 0 the ladder's sum runs
-   along, too. */
+   along the row as a pair; blocks of prefixes are concluded together. A pair addition errs by less than 2^-104 of the
+   sum and nothing else does (scaling is exact), so the sum of k terms is within (k - 1) 2^-104 of the exact one, and
+   the canonical rounding decides as everywhere. Prefixes that it cannot decide are rows of their own. Near 0 the
+   ladder's sum runs along, too. */
 #ifndef SS_CUMULATIVE
 #define SS_CUMULATIVE
 

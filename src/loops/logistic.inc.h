@@ -26,22 +26,11 @@ static inline ss_logistic logistic_f64(vd x)
     return s;
 }
 
-/* The same for float32, in doubles: its results are rounded to 24 bits in the end. */
-static inline ss_logistic logistic_f32(vd x)
-{
-    vm small;
-    vd expm1;
-    const vd zero = v_set1(0.0), one = v_set1(1.0), t = v_max(v_set1(SS_LOWEST_SINGLE), ss_negative(ss_abs(x)));
-    const vd term = ss_exp_light(t, &expm1, &small), larger = v_div(one, v_add(one, term));
-    ss_logistic s = {ss_pair(ss_log1p_light(term), zero), ss_pair(v_mul(term, larger), zero), ss_pair(larger, zero), v_lt(one, zero)};
-    return s;
-}
-
 /* factor * x, where 0 times infinity is 0. */
 static inline vd ss_part(vd factor, vd x) { return v_select(v_eq(factor, v_set1(0.0)), v_set1(0.0), v_mul(factor, x)); }
 
 /* `none` weighs softplus(x), `some` softplus(-x). */
-static inline vd ss_logistic_loss(const ss_logistic *s, vd x, vd none, vd some)
+static inline vd logistic_loss_f64(const ss_logistic *s, vd x, vd none, vd some)
 {
     const vd zero = v_set1(0.0);
     const vd base = v_add(ss_part(none, v_max(zero, x)), ss_part(some, v_max(zero, ss_negative(x))));
@@ -51,7 +40,7 @@ static inline vd ss_logistic_loss(const ss_logistic *s, vd x, vd none, vd some)
 }
 
 /* none * scale * sigma(x) - some * scale * sigma(-x), each part rounded once. */
-static inline vd ss_logistic_slope(const ss_logistic *s, vd x, vd none, vd some, vpair scale)
+static inline vd logistic_slope_f64(const ss_logistic *s, vd x, vd none, vd some, vpair scale)
 {
     const vd zero = v_set1(0.0), lower = v_select(s->far, v_set1(0x1p-512), v_set1(1.0));
     const vm up = v_lt(zero, x);
@@ -64,6 +53,32 @@ static inline vd ss_logistic_slope(const ss_logistic *s, vd x, vd none, vd some,
     return v_sub(first, second);
 }
 
+/* ---- float32, in doubles ---- */
+
+static inline ss_logistic logistic_f32(vd x)
+{
+    vm small;
+    vd expm1;
+    const vd zero = v_set1(0.0), one = v_set1(1.0), t = v_max(v_set1(SS_LOWEST_SINGLE), ss_negative(ss_abs(x)));
+    const vd term = ss_exp_light(t, &expm1, &small), larger = v_div(one, v_add(one, term));
+    ss_logistic s = {ss_pair(ss_log1p_single(term, one), zero), ss_pair(v_mul(term, larger), zero), ss_pair(larger, zero), v_lt(one, zero)};
+    return s;
+}
+
+static inline vd logistic_loss_f32(const ss_logistic *s, vd x, vd none, vd some)
+{
+    const vd zero = v_set1(0.0);
+    const vd base = v_add(ss_part(none, v_max(zero, x)), ss_part(some, v_max(zero, ss_negative(x))));
+    return v_fma(v_add(none, some), s->log.hi, base);
+}
+
+static inline vd logistic_slope_f32(const ss_logistic *s, vd x, vd none, vd some, vpair scale)
+{
+    const vm up = v_lt(v_set1(0.0), x);
+    const vd here = v_select(up, s->larger.hi, s->smaller.hi), there = v_select(up, s->smaller.hi, s->larger.hi);
+    return v_mul(scale.hi, v_sub(v_mul(none, here), v_mul(some, there)));
+}
+
 /* What focal loss makes of both: times alpha q^gamma, with q = 1 - p of the target; slope grows by gamma loss (1 - 2t) s / q
    with s = sigma(x) sigma(-x), the derivative of sigma. */
 static inline void ss_focus(const ss_logistic *s, vd x, vd target, double alpha, double gamma, vd *loss, vd *slope)
@@ -71,13 +86,15 @@ static inline void ss_focus(const ss_logistic *s, vd x, vd target, double alpha,
     const vd zero = v_set1(0.0), one = v_set1(1.0), rest = v_sub(one, target);
     const vm up = v_lt(zero, x);
     const vd on_larger = v_select(up, rest, target), on_smaller = v_select(up, target, rest);
-    const vpair small = ss_pair_mul(s->smaller, ss_pair(on_smaller, zero)), large = ss_pair_mul(s->larger, ss_pair(on_larger, zero));
+    const vpair small = ss_pair_mul(s->smaller, ss_pair(on_smaller, zero));
+    const vpair large = ss_pair_mul(s->larger, ss_pair(on_larger, zero));
     const vd lowered = ss_lower(s->far, one);
     /* far out `smaller` is nothing beside `larger`, unless that has no part in q */
     const vd lift = v_select(v_eq(on_larger, zero), lowered, one), unit = v_select(v_eq(lift, one), zero, v_set1(-SS_LIFT));
     const vpair beside = ss_choose(s->far, ss_pair(zero, zero), small);
     const vpair q = ss_choose(v_eq(on_larger, zero), small, ss_pair_add(large, beside));
-    const vd power = v_mul(ss_raise(q, unit, gamma).hi, isnan(alpha) ? one : v_fma(v_set1(2.0 * alpha - 1.0), target, v_set1(1.0 - alpha)));
+    vd power = ss_raise(q, unit, gamma).hi;
+    if (!isnan(alpha)) power = v_mul(power, v_fma(v_set1(alpha), target, v_mul(v_set1(1.0 - alpha), rest)));
     const vd smaller = v_select(v_eq(lift, one), v_mul(s->smaller.hi, lowered), s->smaller.hi);
     const vd ratio = v_mul(s->larger.hi, v_div(smaller, q.hi));
     const vd growth = v_mul(*loss, v_mul(v_fma(v_set1(-2.0), target, one), ratio));

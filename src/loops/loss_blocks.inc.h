@@ -23,7 +23,7 @@ static void FN(loss_conclude)(const ss_loss *loss, FN(loss_panel) *lp, const dou
         const vpair rest = ss_canonical(ss_pair(sum.hi, sum.lo), SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR,
                                         SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR, &certain);
         panel->left |= FN(unless)(certain, j) | FN(unless)(v_lt(v_set1(0x1p-900), rest.hi), j);
-        const vpair term = FN(term)(v_max(v_sub(peak, v_set1(650.0)), x), ss_scale_bits(unit, 0), table_hi, table_lo);
+        const vpair term = FN(term)(v_max(v_sub(peak, v_set1(SS_TERM_REACH)), x), ss_scale_bits(unit, 0), table_hi, table_lo);
         const ss_label end = FN(label)(peak, rest, sum.exponent, FN(gap)(peak, x), term);
         v_store(items + j * SS_W, v_mul(v_add(end.loss.hi, end.loss.lo), w));
         if (!loss->job.y) continue;

@@ -43,29 +43,20 @@ static void FN(loss_special)(const ss_loss *loss, ptrdiff_t row, ss_offsets at, 
     }
     const int hit = FN(loss_element)(job, at, label) == INFINITY;
     const double log = lane(ss_log1p_pair(ss_pair(v_set1(sum.hi - 1.0), v_set1(0.0))).hi);
-    loss->items[row] = weight * (hit ? log : INFINITY);
+    const double rise = loss->z_loss == 0.0 ? 1.0 : INFINITY; /* the slope of z_loss goes with logsumexp */
+    const double q = (sum.hi - 1.0) / sum.hi;
+    double focus = 1.0, growth = 1.0;
+    if (loss->gamma != 0.0 && hit) {
+        focus = q == 0.0 ? 0.0 : lane(ss_raise(ss_pair(v_set1(q), v_set1(0.0)), v_set1(0.0), loss->gamma).hi);
+        growth = q == 0.0 ? 1.0 : 1.0 + loss->gamma * log / (sum.hi * q);
+    }
+    coefficient *= focus * growth;
+    loss->items[row] = rise == INFINITY ? INFINITY : weight * (hit ? focus * log : INFINITY);
     for (ptrdiff_t i = 0; i < job->n && job->y; i++) {
-        const double p = FN(loss_element)(job, at, i) == INFINITY ? 1.0 / sum.hi : 0.0;
+        const double p = FN(loss_element)(job, at, i) == INFINITY ? rise / sum.hi : 0.0;
         FN(loss_put)(job, at, i, p * coefficient);
     }
-    if (job->y) FN(loss_put)(job, at, label, 0.0 - coefficient * (hit ? (sum.hi - 1.0) / sum.hi : 1.0));
-}
-
-/* What focal loss multiplies by: the loss by q^gamma, p by q^gamma (1 + gamma p loss / q), with q = 1 - p of the label. */
-static void FN(loss_focus)(double gamma, const ss_label *end, vpair inverse, vpair term, vpair *on_loss, vpair *on_gradient)
-{
-    const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), q = ss_pair_mul(end->others, inverse);
-    if (lane(q.hi) == 0.0) {
-        *on_loss = *on_gradient = ss_pair(v_set1(0.0), v_set1(0.0));
-        return;
-    }
-    const vd down = v_sub(end->others_unit, end->unit);
-    const vpair p = ss_pair_mul(term, inverse);
-    vpair growth = one; /* loss / q, 1 for tiny q */
-    if (lane(down) > -800.0) growth = ss_pair_div(end->loss, ss_pair_scale_down(q, down));
-    growth = ss_pair_mul(ss_pair_mul(p, growth), ss_pair(v_set1(gamma), v_set1(0.0)));
-    *on_loss = ss_raise(q, down, gamma);
-    *on_gradient = ss_pair_mul(*on_loss, ss_pair_add(one, growth));
+    if (job->y) FN(loss_put)(job, at, label, hit && rise == INFINITY ? rise * coefficient : 0.0 - coefficient * (hit ? q : 1.0));
 }
 
 /* What the gradient of a row is made of: p times `factor`, both in units of S, and at the label -others times on_others. */
@@ -178,7 +169,7 @@ static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t lab
     }
     const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), rest = FN(canonical_sum)(job, at, &sum, shift);
     const vd peak = v_set1(sum.peak), highest = v_set1(sum.peak + shift), mine = v_set1(FN(loss_element)(job, at, label));
-    const vd near = v_max(v_sub(peak, v_set1(650.0)), v_sub(mine, v_set1(shift))); /* below, its term is nothing beside S */
+    const vd near = v_max(v_sub(peak, v_set1(SS_TERM_REACH)), v_sub(mine, v_set1(shift))); /* below, its term is nothing beside S */
     const vpair term = FN(term)(near, ss_scale_bits(ss_exponent(peak), 0), table_hi, table_lo);
     const ss_label end = FN(label)(peak, rest, v_set1(sum.exponent), FN(gap)(highest, mine), term);
     const vpair inverse = FN(reciprocal)(end.total);
@@ -187,7 +178,7 @@ static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t lab
                     one, end.others, one};
     if (loss->gamma != 0.0) {
         vpair on_loss, on_gradient;
-        FN(loss_focus)(loss->gamma, &end, inverse, term, &on_loss, &on_gradient);
+        ss_label_focus(loss->gamma, &end, inverse, term, &on_loss, &on_gradient);
         if (isfinite(lane(item.hi))) item = ss_pair_mul(item, on_loss);
         coefficient = ss_pair_mul(coefficient, on_gradient);
     }

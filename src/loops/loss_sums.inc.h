@@ -5,6 +5,9 @@
    elsewhere and -(sum of the others) / S at the label, where p - 1 would cancel: the others are `rest` if the label
    is at the peak; if not, e^x_label is at most S / 2, and S - e^x_label keeps its digits. */
 
+/* An element this far below the peak adds nothing to S; the table of exp needs 2^-902 or more. */
+#define SS_TERM_REACH 600.0
+
 typedef struct {
     vpair excess; /* log1p(rest / e^peak) */
     vpair loss;   /* -log p of the label */
@@ -12,6 +15,9 @@ typedef struct {
     vpair others; /* S without the label's term, in units of 2^others_unit */
     vd unit, others_unit;
 } ss_label;
+
+/* What is summed over the classes of a row with probabilities: a, h, or the losses (loss_dense.inc.h). */
+enum { SS_SUM_WEIGHTS, SS_SUM_SLOPES, SS_SUM_COSTS };
 
 /* Relative error 2^-102. */
 static inline vpair ss_pair_mul(vpair a, vpair b)
@@ -67,4 +73,20 @@ static inline vpair ss_raise(vpair a, vd unit, double power)
     const vd hi = v_select(tiny, v_set1(-693.0), log.hi), lo = v_select(tiny, v_set1(0.0), log.lo);
     const vpair result = ss_exp_pair(hi, lo, ss_scale_bits(v_set1(0.0), 0), table_hi, table_lo);
     return ss_pair(v_select(tiny, v_set1(0.0), result.hi), v_select(tiny, v_set1(0.0), result.lo));
+}
+
+/* What focal loss multiplies by: the loss by q^gamma, p by q^gamma (1 + gamma p loss / q), with q = 1 - p of the label.
+   `term` as for the label; loss / q is 1 for tiny q, and where the loss is infinite p is nothing. */
+static inline void ss_label_focus(double gamma, const ss_label *end, vpair inverse, vpair term, vpair *on_loss,
+                                  vpair *on_gradient)
+{
+    const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), nothing = ss_pair(v_set1(0.0), v_set1(0.0));
+    const vpair q = ss_pair_mul(end->others, inverse), p = ss_pair_mul(term, inverse);
+    const vd down = v_sub(end->others_unit, end->unit);
+    const vm none = v_eq(q.hi, v_set1(0.0)), endless = v_eq(end->loss.hi, v_set1(INFINITY));
+    const vpair growth = ss_pair_div(end->loss, ss_pair_scale_down(q, v_max(down, v_set1(-800.0))));
+    const vpair ratio = ss_choose(endless, nothing, ss_choose(v_lt(v_set1(-800.0), down), growth, one));
+    const vpair slope = ss_pair_mul(ss_pair_mul(p, ratio), ss_pair(v_set1(gamma), v_set1(0.0)));
+    *on_loss = ss_choose(none, nothing, ss_raise(ss_choose(none, one, q), down, gamma));
+    *on_gradient = ss_choose(none, nothing, ss_pair_mul(*on_loss, ss_pair_add(one, slope)));
 }

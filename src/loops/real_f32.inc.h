@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   float32: terms and sums are doubles. At most TILE / 4W <= 1024 additions per accumulator: relative error 2^-43 / W. */
+   float32: terms and sums are doubles. At most TILE / 4W <= 1024 additions to one accumulator: relative error
+   2^-43 / W. */
 #undef vr
 #undef WR
 #undef vr_load

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    float64: terms are pairs, scaled by 2^OFFSET so that those that give subnormal results are still normal.
 
-   accumulate: an accumulator starts at 1.5 2^c, so its ulp never changes and high + term leaves an exact rest, which goes to
-   `low` with the term's low part. With s additions per accumulator (s = TILE / 4W <= 1024), c = OFFSET + log2(s) + 3: rests are below
-   2^(log2(s) - 50), low below s times that, each addition to it errs by 2^-54 of low: in all at most 2^(2 log2 s - 93) of the
-   largest term, <= 2^-73 / W^2. */
+   accumulate: an accumulator starts at 1.5 2^c, so its ulp never changes and high + term leaves an exact rest, which
+   goes to `low` with the term's low part. With s additions per accumulator (s = TILE / 4W <= 1024), c = OFFSET +
+   log2(s) + 3: rests are below 2^(log2(s) - 50), low below s times that, each addition to it errs by 2^-54 of low: in
+   all at most 2^(2 log2 s - 93) of the largest term, <= 2^-73 / W^2. */
 #define vr vd
 #define WR SS_W
 #define vr_load v_load
@@ -136,7 +136,7 @@ static inline vpair excess_f64(vd peak, vpair rest, vd exponent) { return ss_log
 static inline vd difference_f64(vd x, vd peak, vpair excess)
 {
     vpair d = ss_two_sum(x, v_sub(v_set1(0.0), peak));
-    /* near 1.8e308 a step inside two_sum can overflow though d.hi does not; its rest is then no part of the result's ulp */
+    /* near 1.8e308 a step inside two_sum can overflow though d.hi does not; its rest is then below the result's ulp */
     d.lo = v_select(v_eq(d.lo, d.lo), d.lo, v_set1(0.0));
     vpair y = ss_two_sum(d.hi, v_sub(v_set1(0.0), excess.hi));
     vd value = v_add(y.hi, v_add(y.lo, v_sub(d.lo, excess.lo)));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Rows whose elements are the lanes. Included once per real type: REAL, SINGLE, FN(name). A row is read in tiles of TILE elements,
-   straight from memory where it lies contiguous, else gathered into a buffer; every step works on one tile. */
+   Rows whose elements are the lanes. Included once per real type: REAL, SINGLE, FN(name). A row is read in tiles of
+   TILE elements, straight from memory where it lies contiguous, else gathered into a buffer; every step works on one
+   tile. */
 #ifndef SS_OFFSETS
 #define SS_OFFSETS
 /* As v_prefetch, which GCC drops from functions that it must inline. */
@@ -44,7 +45,8 @@ static inline ss_offsets element_offsets(const ss_job *job, ss_offsets at, ptrdi
 #endif
 
 /* Elements [first, first + length) of a row, minus shift; -inf where masked. `buffer` holds TILE + STEP. */
-static const REAL *FN(tile)(const ss_job *job, ss_offsets row, ptrdiff_t first, ptrdiff_t length, double shift, REAL *buffer)
+static const REAL *FN(tile)(const ss_job *job, ss_offsets row, ptrdiff_t first, ptrdiff_t length, double shift,
+                            REAL *buffer)
 {
     if (job->reduced == 1 && job->reduced_x[0] == (ptrdiff_t)sizeof(REAL) && !job->mask && shift == 0.0)
         return (const REAL *)(job->x + row.x) + first;

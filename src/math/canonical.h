@@ -22,7 +22,7 @@ static inline vpair ss_canonical_round(vpair sum, int bits)
     return ss_fast_two_sum(sum.hi, v_sub(v_add(sum.lo, magic), magic));
 }
 
-/* The canonical rounding of `sum`; *certain gets the lanes in which no sum within `error` (relative) rounds elsewhere. */
+/* The canonical rounding of `sum`; *certain: the lanes in which no sum within `error` (relative) rounds elsewhere. */
 static inline vpair ss_canonical(vpair sum, int bits, double error, vm *certain)
 {
     vd slack = v_mul(sum.hi, v_set1(error));
