@@ -72,6 +72,7 @@ CASES = [
     LossCase("softmax_focal_loss", 4, {"gamma": 2.0}),
     LossCase("softmax_focal_loss", 4, {"gamma": 0.5}),
     LossCase("softmax_focal_loss", 4, {"gamma": 3.7}, weights=("alpha",)),
+    LossCase("softmax_focal_loss", 4, {"gamma": 2.0}, soft=True, parts=True, weights=("alpha",)),
     LossCase("sigmoid_cross_entropy", 1),
     LossCase("sigmoid_cross_entropy", 2, soft=True, parts=True),
     LossCase("sigmoid_cross_entropy", 4, weights=("weight", "pos_weight")),
