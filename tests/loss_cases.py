@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from exact import ulp, ulp_error, worst
+from exact import in_units, ulp, ulp_error, worst
 from exact_losses import exact_sigmoid_loss, exact_softmax_loss
 
 OPTIONS = {"label_smoothing": "smoothing", "z_loss": "z_loss", "gamma": "gamma", "alpha": "alpha"}
@@ -142,6 +142,6 @@ def worst_of_parts(got, exact, units, dtype):
             errors.append(ulp_error(g, e, dtype))
             continue
         nearby = Fraction(e) if e.adjusted() > -420 else Fraction(0)
-        errors.append(float(abs(Fraction(g) - nearby) / ulp(max(unit, e.copy_abs()), dtype)))
+        errors.append(in_units(Fraction(g) - nearby, ulp(max(unit, e.copy_abs()), dtype)))
     place = max(range(len(errors)), key=errors.__getitem__)
     return errors[place], place
