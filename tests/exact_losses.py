@@ -1,7 +1,7 @@
 """Exact losses and gradients, with the means of exact.py: floats in, Decimals out.
 
-A gradient element is a difference of parts that are known to full relative accuracy; its unit is the larger part, which is
-what a bound "of max(p, t)" counts in. The formulas are checked against differences of the loss in test_exact_losses.py.
+A gradient element is a difference of parts that are known to full relative accuracy: p without a class's own share, and
+1 - p of its own. Bounds "of max(p, t)" count in its unit. test_loss_laws.py checks the formulas against differences of the loss.
 """
 
 import math
@@ -19,7 +19,7 @@ ZERO, ONE = Decimal(0), Decimal(1)
 class Exact:
     loss: Decimal
     gradient: list  # of Decimal
-    units: list  # the larger of the parts that each element of the gradient is the difference of
+    units: list  # the larger of p and t, times all that stands before them
 
 
 @lru_cache(maxsize=256)
@@ -56,7 +56,7 @@ def _factors(n, label, probabilities, weight, smoothing, ctx):
 
 
 def _softmax_attempt(row, a, z_loss, gamma, digits):
-    """Loss and gradient elements as lists of the parts that are added."""
+    """Loss and gradient elements as lists of the parts that are added, and the units of the gradient."""
     ctx = context(digits)
     known, log_sum = _probabilities(row, digits)
     whole, z = sum_of(a, ctx), Decimal(z_loss)
@@ -77,12 +77,13 @@ def _softmax_attempt(row, a, z_loss, gamma, digits):
     for one, eno in zip(slopes, reversed(slopes), strict=True):
         before.append(ctx.add(before[-1], one))
         after.append(ctx.add(after[-1], eno))
-    gradient = []
+    gradient, units = [], []
     for i, v in enumerate(row):
         p, q, _ = known[v]
         others = ctx.add(before[i], after[len(row) - 1 - i])
         gradient.append([ctx.multiply(p, others), ctx.multiply(q, slopes[i]).copy_negate(), ctx.multiply(p, steep)])
-    return loss, gradient
+        units.append(max(ctx.multiply(p, before[-1]), slopes[i], ctx.multiply(p, steep).copy_abs()))
+    return loss, gradient, units
 
 
 def sum_of(values, ctx):
@@ -101,11 +102,11 @@ def exact_softmax_loss(row, label=None, probabilities=None, weight=None, smoothi
     while True:
         ctx = context(digits)
         a = _factors(len(row), label, probabilities, weight, smoothing, ctx)
-        loss, gradient = _softmax_attempt(row, a, z_loss, gamma, digits)
+        loss, gradient, units = _softmax_attempt(row, a, z_loss, gamma, digits)
         values = [sum_of(parts, ctx) for parts in (loss, *gradient)]
         largest = [max(part.copy_abs() for part in parts) for parts in (loss, *gradient)]
         if all(_known(value, size, digits) for value, size in zip(values, largest, strict=True)):
-            return Exact(values[0], values[1:], largest[1:])
+            return Exact(values[0], values[1:], units)
         digits *= 2
 
 
@@ -117,13 +118,19 @@ def _known(value, size, digits):
     return error <= value.copy_abs() * ENOUGH or error < NEGLIGIBLE
 
 
+@lru_cache(maxsize=30_000)
+def _logistic(x):
+    """sigma and softplus of x and of -x."""
+    return exact_expit(x), exact_expit(-x), exact_softplus(x), exact_softplus(-x)
+
+
 def exact_sigmoid_loss(x, target, weight=1.0, positive=1.0, gamma=None, alpha=None):
     """Any sigmoid loss of one logit; gamma is None where there is no focus."""
     t, w, v = (Decimal(float(one)) for one in (target, weight, positive))
     none, some = WIDE.subtract(ONE, t), CTX.multiply(v, t)
-    above, below = exact_expit(x), exact_expit(-x)
+    above, below, rising, falling = _logistic(x)
     loss = ZERO
-    for factor, cost in ((none, exact_softplus(x)), (some, exact_softplus(-x))):
+    for factor, cost in ((none, rising), (some, falling)):
         loss = CTX.add(loss, CTX.multiply(factor, cost)) if factor else loss
     parts = [CTX.multiply(none, above), CTX.multiply(some, below).copy_negate()]
     if gamma is not None:
