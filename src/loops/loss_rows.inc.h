@@ -93,26 +93,13 @@ static void FN(loss_slowly)(const ss_job *job, ss_offsets at, ptrdiff_t label, c
     FN(loss_put)(job, at, label, 0.0 - ldexp(value, (int)fmax(by->others_unit + unit, -3000.0)));
 }
 
-/* First place of the peak; in blocks, so that the compiler compares many at once. */
-static ptrdiff_t FN(loss_place)(const REAL *x, ptrdiff_t n, REAL peak)
-{
-    ptrdiff_t i = 0;
-    for (; i + 128 <= n; i += 128) {
-        int found = 0;
-        for (ptrdiff_t j = 0; j < 128; j++) found |= x[i + j] == peak;
-        if (found) break;
-    }
-    while (i < n - 1 && x[i] != peak) i++;
-    return i;
-}
-
 /* Beyond these powers of two a factor could leave the range of the numbers on the way to a result within it. */
 #define SS_SLOPE_BETWEEN (-400.0)
 #define SS_SLOPE_LEAST 0x1p-120
 #define SS_SLOPE_MOST 0x1p120
 
-/* `terms` and x of the whole row, or NULL: then the terms are computed again. */
-static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by, const REAL *x,
+/* `terms` of the whole row but for the peak at `place`, or NULL: then the terms are computed again. */
+static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by, ptrdiff_t place,
                               double *terms)
 {
     const double size = fabs(lane(by->factor.hi)), between = by->exponent - by->unit;
@@ -133,7 +120,6 @@ static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label,
     /* Kept terms are in units of 2^exponent, and the peak's was left out: put it in, and the label's. */
     const double units = ldexp(1.0, (int)between);
     SS_TABLES;
-    const ptrdiff_t place = FN(loss_place)(x, job->n, (REAL)by->peak);
     const vpair top = FN(term)(v_set1(by->peak), ss_scale_bits(v_set1(by->exponent), FN(OFFSET)), table_hi, table_lo);
     FN(replace)(terms + place, lane(top.hi), lane(top.lo));
     FN(replace)(terms + label, lane(mine.hi) * (moved / units), lane(mine.lo) * (moved / units));
@@ -203,7 +189,7 @@ static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t lab
     if (isinf(lane(end.loss.hi)) && loss->z_loss == 0.0)
         loss->items[row] = 2.0 * (weight * (0.5 * lane(highest) - 0.5 * lane(mine)));
     /* no second element above -inf: then there are no terms */
-    if (job->y) FN(loss_gradient)(job, at, label, &by, x, keep && shift == 0.0 && sum.hi != 0.0 ? terms : NULL);
+    if (job->y) FN(loss_gradient)(job, at, label, &by, sum.place, keep && shift == 0.0 && sum.hi != 0.0 ? terms : NULL);
 #if SS_HAVE_STREAM
     if (job->stream) v_fence();
 #endif
