@@ -30,7 +30,7 @@ __all__ = ["sigmoid_cross_entropy", "sigmoid_focal_loss", "softmax_cross_entropy
 
 
 def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs=False, smoothing=0.0, z_loss=0.0,
-                 gamma=0.0, factor=1.0, divisor=-1.0, cap=math.inf):
+                 gamma=0.0, factor=1.0, divisor=-1.0, cap=math.inf, weight_name="weight"):
     """Answer any softmax loss.
 
     Parameters
@@ -45,6 +45,8 @@ def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_gra
         Of the gradient; of loss and gradient where the reduction is "mean", negative: what the reduction calls for.
     cap : float
         Largest loss of one row; the gradient does not know it.
+    weight_name : str
+        What the user calls `weight`.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_gra
     labels, targets = as_targets(xp, labels, x, axis)
     if targets is not None and ignored is not None:
         raise ValueError("ignore_index needs integer labels; give ignored rows the probability 0 everywhere")
-    weight = as_class_weight(xp, weight, x, classes)
+    weight = as_class_weight(xp, weight, x, classes, weight_name)
     if labels is not None:
         check_labels(xp, labels, classes, ignored)
     result = None
@@ -216,7 +218,7 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
         classes = np.shape(logits)[as_axis(axis, np.ndim(logits))]
         alpha = np.full(classes, as_number(alpha, "alpha", 0.0))
     return softmax_loss(logits, labels, axis, weight=alpha, ignored=ignore_index, reduction=reduction,
-                        return_grad=return_grad, gamma=gamma)  # fmt: skip
+                        return_grad=return_grad, gamma=gamma, weight_name="alpha")  # fmt: skip
 
 
 def _sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, focal=False, alpha=math.nan, gamma=0.0,

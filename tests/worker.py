@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 
+import loss_cases
 import stablesoft
 from cases import CASES, DTYPES, rows
 
@@ -38,6 +39,27 @@ def blocks(dtype):
     yield "NCHW", random.normal(0, 4, size=(2, 21, 64, 65)).astype(dtype)
 
 
+def loss_digests(dtype, batch):
+    """Losses and gradients: of the named rows, and of matrices with as many elements as threads want."""
+    found = {}
+    for case in loss_cases.CASES:
+        if batch in ("all", "rows"):
+            results = []
+            for row in rows(dtype).values():
+                for targets in loss_cases.targets_of(case, row).values():
+                    results += case(stablesoft, row, targets, reduction="none", return_grad=True)
+            found[f"{case.id} {dtype} rows"] = digest(*results)
+        for shape in ((3000, 12), (70, 777), (9, 5000)) if batch in ("all", "blocks") else ():
+            random = np.random.default_rng(shape[1])
+            x = random.normal(0, 4, shape).astype(dtype)
+            soft = random.random(shape).astype(dtype)
+            hard = random.integers(0, 2, shape) if case.sigmoid else random.integers(0, shape[1], shape[0])
+            for reduction in ("none", "mean"):
+                result = case(stablesoft, x, soft if case.soft else hard, reduction=reduction, return_grad=True)
+                found[f"{case.id} {dtype} {shape} {reduction}"] = digest(*result)
+    return found
+
+
 def digests(batch):
     found = {}
     for dtype in DTYPES:
@@ -56,6 +78,8 @@ def digests(batch):
             for options in ({}, {"reverse": True, "exclusive": True}):
                 results = (stablesoft.logcumsumexp(row, **options) for row in named.values())
                 found[f"logcumsumexp {options} {dtype} rows"] = digest(*results)
+        found |= loss_digests(dtype, batch)
+        if batch in ("all", "rows"):
             a = np.stack([named["N(0,10)"], named["U(-300,300)"]])
             b = np.where(np.arange(200) % 3, 0.5, -0.25).astype(dtype)
             found[f"logsumexp b {dtype}"] = digest(*stablesoft.logsumexp(a, axis=1, b=b, return_sign=True))
