@@ -48,15 +48,17 @@ static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t 
     SS_TABLES;
     enum { VECTORS = STEP / WR };
     REAL tops[STEP], nexts[STEP];
-    for (int j = 0; j < VECTORS; j++) {
-        vr top = vr_set1(-(REAL)INFINITY), next = top;
-        for (ptrdiff_t i = 0; i < length; i++) {
+    vr top[VECTORS], second[VECTORS];
+    for (int j = 0; j < VECTORS; j++) top[j] = second[j] = vr_set1(-(REAL)INFINITY);
+    for (ptrdiff_t i = 0; i < length; i++)
+        for (int j = 0; j < VECTORS; j++) {
             const vr value = vr_load(values + i * pitch + j * WR);
-            if (rest) next = vr_max(next, vr_min(top, value));
-            top = vr_max(top, value);
+            if (rest) second[j] = vr_max(second[j], vr_min(top[j], value));
+            top[j] = vr_max(top[j], value);
         }
-        vr_store(tops + j * WR, top);
-        vr_store(nexts + j * WR, next);
+    for (int j = 0; j < VECTORS; j++) {
+        vr_store(tops + j * WR, top[j]);
+        vr_store(nexts + j * WR, second[j]);
     }
     vd highest[4], lowest[4];
     vi scale[4];
@@ -64,9 +66,9 @@ static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t 
     FN(start)(&sum);
     for (int j = 0; j < 4; j++) {
         /* beyond SS_HUGE the row is left over; keep its arithmetic harmless */
-        const vd top = FN(load)(tops + j * SS_W);
-        const vd peak = v_min(v_set1(SS_HUGE), v_max(v_set1(-SS_HUGE), top));
-        *left |= FN(unless)(v_eq(peak, top), j);
+        const vd largest = FN(load)(tops + j * SS_W);
+        const vd peak = v_min(v_set1(SS_HUGE), v_max(v_set1(-SS_HUGE), largest));
+        *left |= FN(unless)(v_eq(peak, largest), j);
         sums[j].peak = peak;
         highest[j] = rest ? v_max(v_sub(peak, v_set1(FN(REACH))), FN(load)(nexts + j * SS_W)) : peak;
         lowest[j] = v_sub(highest[j], v_set1(FN(REACH)));
@@ -108,28 +110,35 @@ static void FN(panel_sum)(FN(panel) *panel, const REAL *values, ptrdiff_t pitch,
     }
 }
 
-/* Canonical sum and factor of each row, and for the reductions the value: peak + excess - log_count. */
+/* Canonical sum and factor of each row, and for the reductions the value: peak + excess - log_count. Step by step for all
+   lanes: each step is a long chain, and what one vector waits for, the others fill. */
 static void FN(panel_conclude)(const ss_job *job, FN(panel) *panel, vpair log_count)
 {
+    const FN(lanes) *sums = panel->sums;
+    vpair total[4];
     for (int j = 0; j < 4; j++) {
-        const FN(lanes) sum = panel->sums[j];
         vm certain;
-        const vpair total = ss_canonical(ss_pair(sum.hi, sum.lo), SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR,
-                                         SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR, &certain);
+        total[j] = ss_canonical(ss_pair(sums[j].hi, sums[j].lo), SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR,
+                                SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR, &certain);
         panel->left |= FN(unless)(certain, j); /* a NaN is not certain either */
-        if (job->operation == SS_SOFTMAX) {
-            panel->factor[j] = FN(reciprocal)(total);
-            continue;
-        }
+    }
+    if (job->operation == SS_SOFTMAX) {
+        for (int j = 0; j < 4; j++) panel->factor[j] = FN(reciprocal)(total[j]);
+        return;
+    }
+    for (int j = 0; j < 4; j++) {
         /* a rest of 0, or next to it, is left over: its exponent bits are not to be trusted */
-        panel->left |= FN(unless)(v_lt(v_set1(0x1p-900), total.hi), j);
-        const vpair excess = panel->factor[j] = FN(excess)(sum.peak, total, sum.exponent);
-        if (job->operation == SS_LOG_SOFTMAX) continue;
-        const vpair above =
-            ss_pair_add(excess, ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo)));
-        const vpair result = ss_two_sum(sum.peak, above.hi);
+        panel->left |= FN(unless)(v_lt(v_set1(0x1p-900), total[j].hi), j);
+        total[j] = FN(ratio)(sums[j].peak, total[j], sums[j].exponent);
+    }
+    for (int j = 0; j < 4; j++) panel->factor[j] = FN(log1p)(total[j]);
+    if (job->operation == SS_LOG_SOFTMAX) return;
+    for (int j = 0; j < 4; j++) {
+        const vpair minus = ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo));
+        const vpair above = ss_pair_add(panel->factor[j], minus), result = ss_two_sum(sums[j].peak, above.hi);
         const vd value = v_add(result.hi, v_add(result.lo, above.lo)), size = v_max(value, v_sub(v_set1(0.0), value));
-        const vd needed = v_mul(v_set1(SINGLE ? TOLERANCE_SINGLE : TOLERANCE_PAIR), v_add(excess.hi, log_count.hi));
+        const vd needed =
+            v_mul(v_set1(SINGLE ? TOLERANCE_SINGLE : TOLERANCE_PAIR), v_add(panel->factor[j].hi, log_count.hi));
         panel->left |= FN(unless)(v_lt(needed, size), j);
         panel->value[j] = value;
     }

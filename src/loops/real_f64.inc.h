@@ -41,7 +41,7 @@ static inline void start_f64(sum_f64 *sum)
 /* One vector of elements: its terms, kept at `terms` for softmax, go into accumulator j. */
 static inline void accumulate_f64(sum_f64 *sum, int j, vd x, vi scale, vtab16 table_hi, vtab16 table_lo, double *terms)
 {
-    vpair term = ss_exp_pair(x, v_set1(0.0), scale, table_hi, table_lo);
+    vpair term = ss_exp_term(x, scale, table_hi, table_lo);
     if (terms) {
         v_store(terms, term.hi);
         v_store(terms + TERMS_LOW, term.lo);
@@ -77,13 +77,16 @@ static inline vd product_f64(vpair term, vpair factor)
 
 static inline vpair term_f64(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
 {
-    return ss_exp_pair(x, v_set1(0.0), scale, table_hi, table_lo);
+    return ss_exp_term(x, scale, table_hi, table_lo);
 }
 
 static inline vpair stored_f64(const double *terms) { return ss_pair(v_load(terms), v_load(terms + TERMS_LOW)); }
 
 static inline vpair reciprocal_f64(vpair sum) { return ss_reciprocal(sum); }
 
+/* The excess of logsumexp over the peak, in two steps. */
+static inline vpair ratio_f64(vd peak, vpair rest, vd exponent) { return ss_ratio(peak, rest, exponent); }
+static inline vpair log1p_f64(vpair ratio) { return ss_log1p_pair(ratio); }
 static inline vpair excess_f64(vd peak, vpair rest, vd exponent) { return ss_log_excess(peak, rest, exponent); }
 
 /* (x - peak) - excess: two numbers of one sign. */

@@ -47,14 +47,12 @@ static inline vd ss_exp_single(vd x, vi scale, vtab16 table)
     return v_mul(power, p);
 }
 
-/* e^(x + x_low) 2^s as a pair, |x_low| <= ulp(x).   Error: 2^-57 relative, most of it the rounding of r and of expm1 */
-static inline vpair ss_exp_pair(vd x, vd x_low, vi scale, vtab16 table_hi, vtab16 table_lo)
+/* 2^n/16 e^r 2^s as a pair. */
+static inline vpair ss_exp_reduced(vd r, vi n, vi scale, vtab16 table_hi, vtab16 table_lo)
 {
-    ss_reduced a = ss_reduce(x);
-    vd r = v_add(a.r, x_low);
-    vi exponent = vi_add(vi_sll(a.n, 48), scale);
-    vd power_hi = v_dbl(vi_add(v_tab16_at(table_hi, a.n), exponent));
-    vd power_lo = v_dbl(vi_add(v_tab16_at(table_lo, a.n), exponent));
+    vi exponent = vi_add(vi_sll(n, 48), scale);
+    vd power_hi = v_dbl(vi_add(v_tab16_at(table_hi, n), exponent));
+    vd power_lo = v_dbl(vi_add(v_tab16_at(table_lo, n), exponent));
     vd p = v_fma(v_set1(SS_EXP7[5]), r, v_set1(SS_EXP7[4]));
     p = v_fma(p, r, v_set1(SS_EXP7[3]));
     p = v_fma(p, r, v_set1(SS_EXP7[2]));
@@ -62,6 +60,20 @@ static inline vpair ss_exp_pair(vd x, vd x_low, vi scale, vtab16 table_hi, vtab1
     p = v_fma(p, r, v_set1(SS_EXP7[0]));
     vd expm1 = v_fma(v_mul(r, r), p, r);
     return ss_fast_two_sum(power_hi, v_fma(power_hi, expm1, power_lo));
+}
+
+/* e^x 2^s as a pair.   Error: 2^-57 relative, most of it the rounding of r and of expm1 */
+static inline vpair ss_exp_term(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
+{
+    ss_reduced a = ss_reduce(x);
+    return ss_exp_reduced(a.r, a.n, scale, table_hi, table_lo);
+}
+
+/* The same of x + x_low, |x_low| <= ulp(x). */
+static inline vpair ss_exp_pair(vd x, vd x_low, vi scale, vtab16 table_hi, vtab16 table_lo)
+{
+    ss_reduced a = ss_reduce(x);
+    return ss_exp_reduced(v_add(a.r, x_low), a.n, scale, table_hi, table_lo);
 }
 
 #endif
