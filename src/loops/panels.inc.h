@@ -16,6 +16,12 @@ typedef struct {
     uint32_t left; /* a bit for each row that FN(row) has to do */
 } FN(panel);
 
+/* What is read after these elements: fetched while they keep the arithmetic units busy. */
+typedef struct {
+    const char *x;
+    ptrdiff_t step;
+} FN(ahead);
+
 static inline uint32_t FN(unless)(vm fine, int j)
 {
     return ((uint32_t)~v_bits(fine) & ((1u << SS_W) - 1)) << j * SS_W;
@@ -42,8 +48,8 @@ static inline FN(lanes) FN(panel_merge)(FN(lanes) a, FN(lanes) b, int rest)
 }
 
 /* The sums of one chunk, at most CHUNK elements. */
-static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t length, int rest, double *terms,
-                                 FN(lanes) sums[4], uint32_t *left)
+static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t length, const FN(ahead) *next, int rest,
+                                 double *terms, FN(lanes) sums[4], uint32_t *left)
 {
     SS_TABLES;
     enum { VECTORS = STEP / WR };
@@ -75,12 +81,16 @@ static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t 
         sums[j].exponent = ss_exponent(highest[j]);
         scale[j] = ss_scale_bits(sums[j].exponent, FN(OFFSET));
     }
-    for (ptrdiff_t i = 0; i < length; i++)
+    for (ptrdiff_t i = 0; i < length; i++) {
+        for (size_t line = 0; line < STEP * sizeof(REAL); line += 64) v_prefetch(next->x + i * next->step + line);
+        vd value[4];
         for (int j = 0; j < 4; j++) {
-            vd value = v_max(lowest[j], FN(load)(values + i * pitch + j * SS_W));
-            if (rest) value = v_min(highest[j], value);
-            FN(accumulate)(&sum, j, value, scale[j], table_hi, table_lo, terms ? terms + i * STEP + j * SS_W : NULL);
+            value[j] = v_max(lowest[j], FN(load)(values + i * pitch + j * SS_W));
+            if (rest) value[j] = v_min(highest[j], value[j]);
         }
+        for (int j = 0; j < 4; j++)
+            FN(accumulate)(&sum, j, value[j], scale[j], table_hi, table_lo, terms ? terms + i * STEP + j * SS_W : NULL);
+    }
     for (int j = 0; j < 4; j++) {
         vpair total = FN(lane_total)(&sum, j);
         if (rest) {
@@ -93,19 +103,20 @@ static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t 
 }
 
 /* Adds `length` elements to the sums of a panel; `start`: the first ones. Terms are kept of a single chunk only. */
-static void FN(panel_sum)(FN(panel) *panel, const REAL *values, ptrdiff_t pitch, ptrdiff_t length, int start, int rest,
-                          double *terms)
+static void FN(panel_sum)(FN(panel) *panel, const REAL *values, ptrdiff_t pitch, ptrdiff_t length, FN(ahead) ahead,
+                          int start, int rest, double *terms)
 {
     FN(lanes) next[4];
     for (ptrdiff_t i = 0; i < length; i += CHUNK) {
         const ptrdiff_t count = length - i < CHUNK ? length - i : CHUNK;
         FN(lanes) *sums = start && i == 0 ? panel->sums : next;
         if (rest)
-            FN(chunk_sum)(values + i * pitch, pitch, count, 1, NULL, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 1, NULL, sums, &panel->left);
         else if (terms)
-            FN(chunk_sum)(values + i * pitch, pitch, count, 0, terms, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 0, terms, sums, &panel->left);
         else
-            FN(chunk_sum)(values + i * pitch, pitch, count, 0, NULL, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 0, NULL, sums, &panel->left);
+        ahead.x += count * ahead.step;
         for (int j = 0; j < 4 && sums == next; j++) panel->sums[j] = FN(panel_merge)(panel->sums[j], next[j], rest);
     }
 }
@@ -198,6 +209,8 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     const ss_offsets at = row_offsets(job, first_row);
     const ptrdiff_t n = job->n;
     const int softmax = job->operation == SS_SOFTMAX, reduces = job->operation >= SS_LOGSUMEXP;
+    const ptrdiff_t row_step = job->kept_x[job->kept - 1];
+    const ptrdiff_t next_step = row_step == (ptrdiff_t)sizeof(REAL) ? job->reduced_x[0] : STEP * (ptrdiff_t)sizeof(REAL);
     double *keep = softmax && n <= CHUNK ? terms : NULL;
     const double divisor = job->operation == SS_LOGMEANEXP ? (double)n : 1.0;
     vpair log_count = ss_pair(v_set1(0.0), v_set1(0.0));
@@ -206,8 +219,10 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     for (ptrdiff_t i = 0; i < n; i += span) {
         const ptrdiff_t length = n - i < span ? n - i : span;
         FN(block_load)(job, job->x + at.x, count, i, length, values, pitch);
+        const char *next = job->x + at.x + (i + span < n ? (i + span) * job->reduced_x[0] : count * row_step);
         for (int p = 0; p * STEP < count; p++) {
-            FN(panel_sum)(&panels[p], values + p * STEP, pitch, length, i == 0, !softmax, keep);
+            const FN(ahead) ahead = {next + p * STEP * sizeof(REAL), next_step};
+            FN(panel_sum)(&panels[p], values + p * STEP, pitch, length, ahead, i == 0, !softmax, keep);
             if (i + span < n) continue;
             FN(panel_conclude)(job, &panels[p], log_count);
             if (n <= span && !reduces) FN(panel_results)(job, &panels[p], values + p * STEP, pitch, n, keep);
