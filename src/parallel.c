@@ -66,18 +66,20 @@ enum { SS_KEPT_BYTES = 900 << 10 };
 
 static void ss_run_rows(const ss_kernels *kernels, int type, const ss_job *job, ptrdiff_t first, ptrdiff_t last)
 {
+    const uint64_t mode = ss_float_enter();
     const size_t tiles = (size_t)((job->n + SS_TILE - 1) / SS_TILE), bytes = tiles * SS_TERMS * (type ? 16 : 8);
     if (job->operation != SS_SOFTMAX || tiles < 2 || tiles > SS_KEPT_TILES || bytes > SS_KEPT_BYTES) {
         kernels->rows[type](job, first, last);
-        return;
+    } else {
+        ss_job own = *job;
+        own.terms = malloc(bytes);
+        kernels->rows[type](&own, first, last);
+        free(own.terms);
     }
-    ss_job own = *job;
-    own.terms = malloc(bytes);
-    kernels->rows[type](&own, first, last);
-    free(own.terms);
+    ss_float_leave(mode);
 }
 
-void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads)
+static void ss_deal(const ss_kernels *kernels, int type, const ss_job *job, int threads)
 {
     const double elements = (double)job->rows * (double)job->n;
     if (threads <= 1 || elements < SS_PARALLEL_ELEMENTS) {
@@ -94,4 +96,11 @@ void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads)
     for (int part = 0; part < threads; part++)
         ss_run_rows(kernels, type, job, job->rows / threads * part,
                     part + 1 < threads ? job->rows / threads * (part + 1) : job->rows);
+}
+
+void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads)
+{
+    const uint64_t mode = ss_float_enter();
+    ss_deal(kernels, type, job, threads);
+    ss_float_leave(mode);
 }

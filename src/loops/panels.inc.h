@@ -16,6 +16,12 @@ typedef struct {
     uint32_t left; /* a bit for each row that FN(row) has to do */
 } FN(panel);
 
+/* What is read after these elements: fetched while they keep the arithmetic units busy. */
+typedef struct {
+    const char *x;
+    ptrdiff_t step;
+} FN(ahead);
+
 static inline uint32_t FN(unless)(vm fine, int j)
 {
     return ((uint32_t)~v_bits(fine) & ((1u << SS_W) - 1)) << j * SS_W;
@@ -42,21 +48,23 @@ static inline FN(lanes) FN(panel_merge)(FN(lanes) a, FN(lanes) b, int rest)
 }
 
 /* The sums of one chunk, at most CHUNK elements. */
-static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t length, int rest, double *terms,
-                                 FN(lanes) sums[4], uint32_t *left)
+static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t length, const FN(ahead) *next, int rest,
+                                 double *terms, FN(lanes) sums[4], uint32_t *left)
 {
     SS_TABLES;
     enum { VECTORS = STEP / WR };
     REAL tops[STEP], nexts[STEP];
-    for (int j = 0; j < VECTORS; j++) {
-        vr top = vr_set1(-(REAL)INFINITY), next = top;
-        for (ptrdiff_t i = 0; i < length; i++) {
+    vr top[VECTORS], second[VECTORS];
+    for (int j = 0; j < VECTORS; j++) top[j] = second[j] = vr_set1(-(REAL)INFINITY);
+    for (ptrdiff_t i = 0; i < length; i++)
+        for (int j = 0; j < VECTORS; j++) {
             const vr value = vr_load(values + i * pitch + j * WR);
-            if (rest) next = vr_max(next, vr_min(top, value));
-            top = vr_max(top, value);
+            if (rest) second[j] = vr_max(second[j], vr_min(top[j], value));
+            top[j] = vr_max(top[j], value);
         }
-        vr_store(tops + j * WR, top);
-        vr_store(nexts + j * WR, next);
+    for (int j = 0; j < VECTORS; j++) {
+        vr_store(tops + j * WR, top[j]);
+        vr_store(nexts + j * WR, second[j]);
     }
     vd highest[4], lowest[4];
     vi scale[4];
@@ -64,21 +72,25 @@ static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t 
     FN(start)(&sum);
     for (int j = 0; j < 4; j++) {
         /* beyond SS_HUGE the row is left over; keep its arithmetic harmless */
-        const vd top = FN(load)(tops + j * SS_W);
-        const vd peak = v_min(v_set1(SS_HUGE), v_max(v_set1(-SS_HUGE), top));
-        *left |= FN(unless)(v_eq(peak, top), j);
+        const vd largest = FN(load)(tops + j * SS_W);
+        const vd peak = v_min(v_set1(SS_HUGE), v_max(v_set1(-SS_HUGE), largest));
+        *left |= FN(unless)(v_eq(peak, largest), j);
         sums[j].peak = peak;
         highest[j] = rest ? v_max(v_sub(peak, v_set1(FN(REACH))), FN(load)(nexts + j * SS_W)) : peak;
         lowest[j] = v_sub(highest[j], v_set1(FN(REACH)));
         sums[j].exponent = ss_exponent(highest[j]);
         scale[j] = ss_scale_bits(sums[j].exponent, FN(OFFSET));
     }
-    for (ptrdiff_t i = 0; i < length; i++)
+    for (ptrdiff_t i = 0; i < length; i++) {
+        for (size_t line = 0; line < STEP * sizeof(REAL); line += 64) v_prefetch(next->x + i * next->step + line);
+        vd value[4];
         for (int j = 0; j < 4; j++) {
-            vd value = v_max(lowest[j], FN(load)(values + i * pitch + j * SS_W));
-            if (rest) value = v_min(highest[j], value);
-            FN(accumulate)(&sum, j, value, scale[j], table_hi, table_lo, terms ? terms + i * STEP + j * SS_W : NULL);
+            value[j] = v_max(lowest[j], FN(load)(values + i * pitch + j * SS_W));
+            if (rest) value[j] = v_min(highest[j], value[j]);
         }
+        for (int j = 0; j < 4; j++)
+            FN(accumulate)(&sum, j, value[j], scale[j], table_hi, table_lo, terms ? terms + i * STEP + j * SS_W : NULL);
+    }
     for (int j = 0; j < 4; j++) {
         vpair total = FN(lane_total)(&sum, j);
         if (rest) {
@@ -91,47 +103,55 @@ static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t 
 }
 
 /* Adds `length` elements to the sums of a panel; `start`: the first ones. Terms are kept of a single chunk only. */
-static void FN(panel_sum)(FN(panel) *panel, const REAL *values, ptrdiff_t pitch, ptrdiff_t length, int start, int rest,
-                          double *terms)
+static void FN(panel_sum)(FN(panel) *panel, const REAL *values, ptrdiff_t pitch, ptrdiff_t length, FN(ahead) ahead,
+                          int start, int rest, double *terms)
 {
     FN(lanes) next[4];
     for (ptrdiff_t i = 0; i < length; i += CHUNK) {
         const ptrdiff_t count = length - i < CHUNK ? length - i : CHUNK;
         FN(lanes) *sums = start && i == 0 ? panel->sums : next;
         if (rest && terms)
-            FN(chunk_sum)(values + i * pitch, pitch, count, 1, terms, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 1, terms, sums, &panel->left);
         else if (rest)
-            FN(chunk_sum)(values + i * pitch, pitch, count, 1, NULL, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 1, NULL, sums, &panel->left);
         else if (terms)
-            FN(chunk_sum)(values + i * pitch, pitch, count, 0, terms, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 0, terms, sums, &panel->left);
         else
-            FN(chunk_sum)(values + i * pitch, pitch, count, 0, NULL, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 0, NULL, sums, &panel->left);
+        ahead.x += count * ahead.step;
         for (int j = 0; j < 4 && sums == next; j++) panel->sums[j] = FN(panel_merge)(panel->sums[j], next[j], rest);
     }
 }
 
-/* Canonical sum and factor of each row, and for the reductions the value: peak + excess - log_count. */
+/* Canonical sum and factor of each row, and for the reductions the value: peak + excess - log_count. Step by step for all
+   lanes: each step is a long chain, and what one vector waits for, the others fill. */
 static void FN(panel_conclude)(const ss_job *job, FN(panel) *panel, vpair log_count)
 {
+    const FN(lanes) *sums = panel->sums;
+    vpair total[4];
     for (int j = 0; j < 4; j++) {
-        const FN(lanes) sum = panel->sums[j];
         vm certain;
-        const vpair total = ss_canonical(ss_pair(sum.hi, sum.lo), SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR,
-                                         SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR, &certain);
+        total[j] = ss_canonical(ss_pair(sums[j].hi, sums[j].lo), SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR,
+                                SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR, &certain);
         panel->left |= FN(unless)(certain, j); /* a NaN is not certain either */
-        if (job->operation == SS_SOFTMAX) {
-            panel->factor[j] = FN(reciprocal)(total);
-            continue;
-        }
+    }
+    if (job->operation == SS_SOFTMAX) {
+        for (int j = 0; j < 4; j++) panel->factor[j] = FN(reciprocal)(total[j]);
+        return;
+    }
+    for (int j = 0; j < 4; j++) {
         /* a rest of 0, or next to it, is left over: its exponent bits are not to be trusted */
-        panel->left |= FN(unless)(v_lt(v_set1(0x1p-900), total.hi), j);
-        const vpair excess = panel->factor[j] = FN(excess)(sum.peak, total, sum.exponent);
-        if (job->operation == SS_LOG_SOFTMAX) continue;
-        const vpair above =
-            ss_pair_add(excess, ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo)));
-        const vpair result = ss_two_sum(sum.peak, above.hi);
+        panel->left |= FN(unless)(v_lt(v_set1(0x1p-900), total[j].hi), j);
+        total[j] = FN(ratio)(sums[j].peak, total[j], sums[j].exponent);
+    }
+    for (int j = 0; j < 4; j++) panel->factor[j] = FN(log1p)(total[j]);
+    if (job->operation == SS_LOG_SOFTMAX) return;
+    for (int j = 0; j < 4; j++) {
+        const vpair minus = ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo));
+        const vpair above = ss_pair_add(panel->factor[j], minus), result = ss_two_sum(sums[j].peak, above.hi);
         const vd value = v_add(result.hi, v_add(result.lo, above.lo)), size = v_max(value, v_sub(v_set1(0.0), value));
-        const vd needed = v_mul(v_set1(SINGLE ? TOLERANCE_SINGLE : TOLERANCE_PAIR), v_add(excess.hi, log_count.hi));
+        const vd needed =
+            v_mul(v_set1(SINGLE ? TOLERANCE_SINGLE : TOLERANCE_PAIR), v_add(panel->factor[j].hi, log_count.hi));
         panel->left |= FN(unless)(v_lt(needed, size), j);
         panel->value[j] = value;
     }
@@ -191,6 +211,8 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     const ss_offsets at = row_offsets(job, first_row);
     const ptrdiff_t n = job->n;
     const int softmax = job->operation == SS_SOFTMAX, reduces = job->operation >= SS_LOGSUMEXP;
+    const ptrdiff_t row_step = job->kept_x[job->kept - 1];
+    const ptrdiff_t next_step = row_step == (ptrdiff_t)sizeof(REAL) ? job->reduced_x[0] : STEP * (ptrdiff_t)sizeof(REAL);
     double *keep = softmax && n <= CHUNK ? terms : NULL;
     const double divisor = job->operation == SS_LOGMEANEXP ? (double)n : 1.0;
     vpair log_count = ss_pair(v_set1(0.0), v_set1(0.0));
@@ -199,8 +221,10 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     for (ptrdiff_t i = 0; i < n; i += span) {
         const ptrdiff_t length = n - i < span ? n - i : span;
         FN(block_load)(job, job->x + at.x, count, i, length, values, pitch);
+        const char *next = job->x + at.x + (i + span < n ? (i + span) * job->reduced_x[0] : count * row_step);
         for (int p = 0; p * STEP < count; p++) {
-            FN(panel_sum)(&panels[p], values + p * STEP, pitch, length, i == 0, !softmax, keep);
+            const FN(ahead) ahead = {next + p * STEP * sizeof(REAL), next_step};
+            FN(panel_sum)(&panels[p], values + p * STEP, pitch, length, ahead, i == 0, !softmax, keep);
             if (i + span < n) continue;
             FN(panel_conclude)(job, &panels[p], log_count);
             if (n <= span && !reduces) FN(panel_results)(job, &panels[p], values + p * STEP, pitch, n, keep);

@@ -104,10 +104,10 @@ static inline vpair stored_f32(const double *terms) { return ss_pair(v_load(term
 
 static inline vpair reciprocal_f32(vpair sum) { return ss_pair(v_div(v_set1(1.0), sum.hi), v_set1(0.0)); }
 
-static inline vpair excess_f32(vd peak, vpair rest, vd exponent)
-{
-    return ss_pair(ss_log_excess_single(peak, rest.hi, exponent), v_set1(0.0));
-}
+/* The excess of logsumexp over the peak, in two steps. */
+static inline vpair ratio_f32(vd peak, vpair rest, vd exponent) { return ss_ratio_single(peak, rest, exponent); }
+static inline vpair log1p_f32(vpair ratio) { return ss_pair(ss_log1p_single(ratio.hi, ratio.lo), v_set1(0.0)); }
+static inline vpair excess_f32(vd peak, vpair rest, vd exponent) { return log1p_f32(ratio_f32(peak, rest, exponent)); }
 
 static inline vd difference_f32(vd x, vd peak, vpair excess) { return v_sub(v_sub(x, peak), excess.hi); }
 

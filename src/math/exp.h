@@ -93,6 +93,13 @@ static SS_INLINE void ss_exp_pairs(const vd *x, const vd *x_low, int count, vi s
     for (int i = 0; i < count; i++) term[i] = ss_fast_two_sum(hi[i], v_fma(hi[i], p[i], lo[i]));
 }
 
+static inline vpair ss_exp_term(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
+{
+    vpair term;
+    ss_exp_pairs(&x, NULL, 1, scale, table_hi, table_lo, &term);
+    return term;
+}
+
 static inline vpair ss_exp_pair(vd x, vd x_low, vi scale, vtab16 table_hi, vtab16 table_lo)
 {
     vpair term;
