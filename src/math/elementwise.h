@@ -218,11 +218,8 @@ static SS_INLINE void expits_of_f32(const vd *x, int count, vd *y)
 {
     vd t[4];
     ss_single term[4];
-    for (int i = 0; i < count; i++) {
-        t[i] = v_min(v_set1(-SS_LOWEST_SINGLE), v_max(v_set1(SS_LOWEST_SINGLE), x[i]));
-        t[i] = v_dbl(vi_add(v_int(t[i]), vi_set1(INT64_MIN))); /* -t without a multiplication */
-    }
-    ss_exp_factors(t, count, ss_no_scale(), 1, term);
+    for (int i = 0; i < count; i++) t[i] = v_min(v_set1(-SS_LOWEST_SINGLE), v_max(v_set1(SS_LOWEST_SINGLE), x[i]));
+    ss_exp_factors(t, count, ss_no_scale(), 1, 1, term);
     for (int i = 0; i < count; i++) y[i] = v_div(v_set1(1.0), v_fma(term[i].power, term[i].p, v_set1(1.0)));
 }
 
