@@ -128,4 +128,7 @@ const ss_kernels *const *ss_available(void);
 void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads);
 int ss_threads(void);
 
+/* How many threads a loop over so many elements, all of them independent, is worth. */
+int ss_parts(double elements, int threads);
+
 #endif

@@ -29,6 +29,12 @@ int ss_threads(void) { return 1; }
 /* Below this many elements a second thread costs more than it brings (about 10 us of work). */
 enum { SS_PARALLEL_ELEMENTS = 1 << 15, SS_MOST_PARTS = 256 };
 
+int ss_parts(double elements, int threads)
+{
+    if (elements < SS_PARALLEL_ELEMENTS || threads < 1) return 1;
+    return threads < SS_MOST_PARTS ? threads : SS_MOST_PARTS;
+}
+
 static void ss_run_parts(const ss_kernels *kernels, int type, const ss_job *job, ptrdiff_t row, int parts)
 {
     ss_sum sums[SS_MOST_PARTS], sum;
@@ -81,12 +87,11 @@ static void ss_run_rows(const ss_kernels *kernels, int type, const ss_job *job, 
 
 static void ss_deal(const ss_kernels *kernels, int type, const ss_job *job, int threads)
 {
-    const double elements = (double)job->rows * (double)job->n;
-    if (threads <= 1 || elements < SS_PARALLEL_ELEMENTS) {
+    threads = ss_parts((double)job->rows * (double)job->n, threads);
+    if (threads == 1) {
         ss_run_rows(kernels, type, job, 0, job->rows);
         return;
     }
-    if (threads > SS_MOST_PARTS) threads = SS_MOST_PARTS;
     if (ss_plain(job) && job->rows < 4 * (ptrdiff_t)threads && job->n >= SS_PARALLEL_ELEMENTS) {
         for (ptrdiff_t row = 0; row < job->rows; row++) ss_run_parts(kernels, type, job, row, threads);
         return;

@@ -35,7 +35,7 @@ static inline void start_f32(sum_f32 *sum)
 static SS_INLINE void terms_f32(const vd *x, int count, vi scale, int near, vpair *term)
 {
     ss_single factors[4];
-    ss_exp_factors(x, count, scale, near, factors);
+    ss_exp_factors(x, count, scale, near, 0, factors);
     for (int i = 0; i < count; i++) term[i] = ss_pair(v_mul(factors[i].power, factors[i].p), v_set1(0.0));
 }
 
@@ -47,7 +47,7 @@ static SS_INLINE void add_f32(sum_f32 *sum, int j, int count, const vd *x, vi sc
     if (keep)
         terms_f32(x, count, scale, near, term);
     else
-        ss_exp_factors(x, count, scale, near, factors);
+        ss_exp_factors(x, count, scale, near, 0, factors);
     for (int i = 0; i < count; i++) {
         if (keep) {
             v_store(terms + i * SS_W, term[i].hi);

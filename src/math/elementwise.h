@@ -211,11 +211,14 @@ static inline vd ss_log1p_light(vd f)
     return ss_log_light(one.hi, one.lo);
 }
 
-static inline vd expit_of_f32(vd x)
+/* Of `count` vectors, a constant, side by side. */
+static SS_INLINE void expits_of_f32(const vd *x, int count, vd *y)
 {
-    vd t = v_min(v_set1(-SS_LOWEST_SINGLE), v_max(v_set1(SS_LOWEST_SINGLE), x));
-    vd term = ss_exp_single(ss_negative(t), ss_no_scale(), 1);
-    return v_div(v_set1(1.0), v_add(v_set1(1.0), term));
+    vd t[4];
+    ss_single term[4];
+    for (int i = 0; i < count; i++) t[i] = v_min(v_set1(-SS_LOWEST_SINGLE), v_max(v_set1(SS_LOWEST_SINGLE), x[i]));
+    ss_exp_factors(t, count, ss_no_scale(), 1, 1, term);
+    for (int i = 0; i < count; i++) y[i] = v_div(v_set1(1.0), v_fma(term[i].power, term[i].p, v_set1(1.0)));
 }
 
 static inline vd softplus_of_f32(vd x)

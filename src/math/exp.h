@@ -52,25 +52,31 @@ static inline vd ss_power(vtab16 table, vi n) { return v_dbl(vi_add(v_tab16_at(t
    `count` vectors, a constant as well, go through every step side by side: the next operation is then an independent one. */
 typedef struct { vd power, p; } ss_single;
 
-static SS_INLINE void ss_exp_factors(const vd *x, int count, vi scale, int near, ss_single *term)
+static inline vd ss_fma_signed(int negative, vd a, vd b, vd c) { return negative ? v_fnma(a, b, c) : v_fma(a, b, c); }
+
+/* `negative`, a constant: of e^-x, with the sign of r turned and no operation more. */
+static SS_INLINE void ss_exp_factors(const vd *x, int count, vi scale, int near, int negative, ss_single *term)
 {
     const vtab16 table = v_tab16(SS_EXP_CUBIC_POWER);
     vd shifted[4], k[4], r[4], p[4];
-    for (int i = 0; i < count; i++) shifted[i] = v_fma(x[i], v_set1(SS_LOG2E), v_dbl(scale));
+    for (int i = 0; i < count; i++) shifted[i] = ss_fma_signed(negative, x[i], v_set1(SS_LOG2E), v_dbl(scale));
     for (int i = 0; i < count; i++) k[i] = v_sub(shifted[i], v_dbl(scale));
-    for (int i = 0; i < count; i++) r[i] = v_fnma(k[i], v_set1(SS_LN2_HI), x[i]);
-    for (int i = 0; i < count && !near; i++)
-        r[i] = v_fnma(v_sub(v_add(k[i], v_set1(0x1.8p69)), v_set1(0x1.8p69)), v_set1(SS_LN2_LO), r[i]);
+    for (int i = 0; i < count; i++) r[i] = ss_fma_signed(!negative, k[i], v_set1(SS_LN2_HI), x[i]);
+    for (int i = 0; i < count && !near; i++) {
+        const vd high = v_sub(v_add(k[i], v_set1(0x1.8p69)), v_set1(0x1.8p69));
+        r[i] = ss_fma_signed(!negative, high, v_set1(SS_LN2_LO), r[i]);
+    }
     for (int i = 0; i < count; i++) term[i].power = ss_power(table, v_int(shifted[i]));
-    for (int i = 0; i < count; i++) p[i] = v_add(r[i], v_set1(SS_EXP_CUBIC[2]));
-    for (int i = 0; i < count; i++) p[i] = v_fma(p[i], r[i], v_set1(SS_EXP_CUBIC[1]));
-    for (int i = 0; i < count; i++) term[i].p = v_fma(p[i], r[i], v_set1(SS_EXP_CUBIC[0]));
+    for (int i = 0; i < count; i++)
+        p[i] = negative ? v_sub(v_set1(SS_EXP_CUBIC[2]), r[i]) : v_add(r[i], v_set1(SS_EXP_CUBIC[2]));
+    for (int i = 0; i < count; i++) p[i] = ss_fma_signed(negative, p[i], r[i], v_set1(SS_EXP_CUBIC[1]));
+    for (int i = 0; i < count; i++) term[i].p = ss_fma_signed(negative, p[i], r[i], v_set1(SS_EXP_CUBIC[0]));
 }
 
 static inline vd ss_exp_single(vd x, vi scale, int near)
 {
     ss_single term;
-    ss_exp_factors(&x, 1, scale, near, &term);
+    ss_exp_factors(&x, 1, scale, near, 0, &term);
     return v_mul(term.power, term.p);
 }
 
