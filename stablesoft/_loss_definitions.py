@@ -130,7 +130,7 @@ def sigmoid_definition(xp, x, t, *, weight, positive, focal, alpha, gamma, facto
         items = xp.where(power == 0, 0.0, power * xp.where(power == 0, 0.0, items))
     if weight is not None:
         items, slope = items * weight, slope * weight
-    if reduction == "mean" and divisor < 0:
+    if reduction == "mean" and isinstance(divisor, float) and divisor < 0:
         divisor = float(math.prod(x.shape))
     elif reduction != "mean":
         divisor = 1.0
