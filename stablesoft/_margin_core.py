@@ -111,12 +111,12 @@ def angular_margin(m1, m2, m3, beyond):
         if m1 == 1.0 and m2 == 0.0:
             return cosine - m3, sine
         angle = ar.angle(sine, cosine) * m1 + m2
-        sin_angle, cos_angle = ar.sin_cos(angle)
+        sin_angle, cos_angle = ar.sin_cos(angle, m1 * math.pi + m2)
         inside = ar.value(ar.pi - angle) > 0
         phi, slope = cos_angle, sin_angle * m1
         if beyond == "sub":
             shift = ar.number(ar.xp.full_like(ar.value(cosine), m2))
-            beyond_pi = cosine - ar.sin_cos(shift)[0] * m2, sine
+            beyond_pi = cosine - ar.sin_cos(shift, m2)[0] * m2, sine
         elif beyond == "clamp":
             beyond_pi = cosine * 0.0 - 1.0, sine * 0.0
         elif beyond == "easy":

@@ -54,7 +54,7 @@ class Plain:
         positive = number > 0
         return self.xp.where(positive, self.xp.sqrt(self.xp.where(positive, number, 1.0)), 0.0)
 
-    def sin_cos(self, angle):
+    def sin_cos(self, angle, limit):  # noqa: ARG002
         return self.xp.sin(angle), self.xp.cos(angle)
 
     def angle(self, sine, cosine):

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 SPLITTER = 2.0**27 + 1.0  # cuts 53 bits into 26 and 26 (Dekker)
-HALVINGS = 6  # sin and cos are summed at angles below 2^-4: terms below 2^-104 after 20
+HALVINGS = 4  # sin and cos are summed at angles below 2^-4: what follows 20 terms is below 2^-140
 TERMS = 20
 
 
@@ -146,14 +146,13 @@ def _reciprocal_factorials():
     return [Pair(h, np.float64((d - n * f) / (d * f))) for h, f, (n, d) in zip(highs, factorials, ratios)]
 
 
-def sin_cos(angle):
-    """The sine and the cosine, to about 2^-90 while |angle| stays below 4.
+def sin_cos(angle, limit):
+    """The sine and the cosine of |angle| <= limit, to about 2^-90 while the limit stays below 4.
 
     The angle is halved until it is small; sine and 1 - cosine come from their series and are doubled again. Working
     on 1 - cosine keeps the small numbers apart from the 1.
     """
-    largest = float(np.max(np.abs(angle.hi), initial=0.0))
-    halvings = HALVINGS + (max(0, math.frexp(largest)[1] - 2) if math.isfinite(largest) else 0)
+    halvings = max(0, HALVINGS + math.frexp(limit)[1])
     y = scaled(angle, 2.0**-halvings)
     square = -(y * y)
     coefficients = _reciprocal_factorials()
@@ -171,5 +170,5 @@ def sin_cos(angle):
 def angle(sine, cosine):
     """The angle in [0, pi] whose sine and cosine these are: one step of Newton's method from the rounded angle."""
     start = Pair(np.arctan2(sine.hi, cosine.hi))
-    near_sine, near_cosine = sin_cos(start)
+    near_sine, near_cosine = sin_cos(start, math.pi)
     return start + (sine * near_cosine - cosine * near_sine)

@@ -67,9 +67,9 @@ class Kind:
     beyond: str = "wrap"
     detached: bool = False
 
-    def phi(self, theta, digits):
+    def phi(self, sine, cosine, digits):
         """(phi, d phi/d theta) at the label."""
-        sine, cosine = sin_cos(theta)
+        theta = angle_of(sine, cosine, digits)
         if self.m is not None:
             k = min(int(theta * self.m / pi(digits)), self.m - 1)
             sign = -1 if k % 2 else 1
@@ -142,7 +142,7 @@ def _row(row, weight, label, kind, digits, gradients=True):
         cosine, sine = dot(row, w) / (x_norm * w_norm), length / w_norm
         phi, slope = cosine, -sine
         if j == label:
-            phi, slope = kind.phi(angle_of(sine, cosine, digits), digits)
+            phi, slope = kind.phi(sine, cosine, digits)
         scale = (x_norm if kind.s is None else Decimal(kind.s)) * (ONE if kind.unit_weight else w_norm)
         logits.append(scale * phi)
         scales.append(scale)
