@@ -21,40 +21,50 @@ class Side:
         self.ar = ar
         self.power = ar.power(array)
         self.rows = ar.number(array / self.power)
-        self.norm = ar.sqrt(ar.sum(self.rows * self.rows))
+        self.norm = ar.by_rows(lambda rows: ar.sqrt(ar.sum(rows * rows)), self.rows)
         self.normalised = length is not None
         self.length = length if self.normalised else self.norm
         self.outer = self.power * 0.0 + 1.0 if self.normalised else self.power
 
     @property
     def vectors(self):
-        return self.rows * (self.length / self.norm) if self.normalised else self.rows
+        if not self.normalised:
+            return self.rows
+        return self.ar.by_rows(lambda rows, norm: rows * (self.length / norm), self.rows, self.norm)
 
     def perpendicular(self, v):
-        """The part of each row of v that is perpendicular to this side's row, exactly 0 where they are parallel.
-
-        First the multiple of the row that cancels v at the row's largest entry is taken off. That needs only 2 by 2
-        determinants, which keep all their digits at any angle and in every entry. What is left of the parallel part
-        is then at most about sqrt(K) times the result.
-        """
-        ar, xp = self.ar, self.ar.xp
-        rows = self.rows
-        power = ar.power(v)
-        v = ar.scaled(v, 1.0 / power)
-        size = xp.abs(ar.value(rows))
-        index = xp.argmax(size, axis=-1, keepdims=True)
-        at_pivot = at_labels(xp, index[:, 0], rows.shape[1])
-        row_pivot, v_pivot = (ar.sum(ar.where(at_pivot, w, 0.0)) for w in (rows, v))
-        oblique = (v * row_pivot - rows * v_pivot) / row_pivot
-        along = ar.sum(oblique * rows) / (self.norm * self.norm)
-        return ar.scaled(oblique - rows * along, power)
+        """The part of each row of v that is perpendicular to this side's row."""
+        return perpendicular(self.ar, v, self.rows, self.norm)
 
     def gradient(self, others, target):
         """d loss/d array from the sums over the other logits and over the targets of g dz/d vectors."""
+        ar = self.ar
+
+        def through_normalisation(others, target, rows, norm, power):
+            tangent = perpendicular(ar, others, rows, norm) + target
+            return ar.scaled(tangent * (self.length / norm), 1.0 / power)
+
         if not self.normalised:
-            return self.ar.value(others + target)
-        tangent = (self.perpendicular(others) + target) * (self.length / self.norm)
-        return self.ar.value(self.ar.scaled(tangent, 1.0 / self.power))
+            return ar.value(others + target)
+        return ar.value(ar.by_rows(through_normalisation, others, target, self.rows, self.norm, self.power))
+
+
+def perpendicular(ar, v, rows, norm):
+    """The part of each row of v that is perpendicular to the row of length `norm`, exactly 0 where they are parallel.
+
+    First the multiple of the row that cancels v at the row's largest entry is taken off. That needs only 2 by 2
+    determinants, which keep all their digits at any angle and in every entry. What is left of the parallel part is then
+    at most about sqrt(K) times the result.
+    """
+    xp = ar.xp
+    power = ar.power(v)
+    v = ar.scaled(v, 1.0 / power)
+    index = xp.argmax(xp.abs(ar.value(rows)), axis=-1)
+    at_pivot = at_labels(xp, index, rows.shape[1])
+    row_pivot, v_pivot = (ar.sum(ar.where(at_pivot, w, 0.0)) for w in (rows, v))
+    oblique = (v * row_pivot - rows * v_pivot) / row_pivot
+    along = ar.sum(oblique * rows) / (norm * norm)
+    return ar.scaled(oblique - rows * along, power)
 
 
 def direction(ar, v):

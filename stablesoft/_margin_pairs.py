@@ -115,6 +115,11 @@ def where(condition, a, b):
     return Pair(np.where(condition, a.hi, b.hi), np.where(condition, a.lo, b.lo))
 
 
+def concat(parts, axis=0):
+    """Pairs set end to end."""
+    return Pair(*(np.concat(half, axis=axis) for half in ([v.hi for v in parts], [v.lo for v in parts])))
+
+
 def sqrt(v):
     """The square root of v >= 0."""
     root = np.sqrt(v.hi)
@@ -128,12 +133,8 @@ def sum_last(v):
         half = n // 2
         folded = v[..., :half] + v[..., half : 2 * half]
         rest = v[..., 2 * half :]
-        v = folded if n == 2 * half else Pair(*(np.concatenate(p, axis=-1) for p in _parts(folded, rest)))
+        v = folded if n == 2 * half else concat([folded, rest], axis=-1)
     return v
-
-
-def _parts(*pairs):
-    return [v.hi for v in pairs], [v.lo for v in pairs]
 
 
 @functools.cache

@@ -22,21 +22,26 @@ def power_above(peak):
     return np.ldexp(1.0, np.clip(exponent, -1022, 1022))
 
 
-def slices(rows, bits, count):
-    """`count` arrays of integers below 2^bits and a column of powers of two.
+def slices(rows, power, bits, count):
+    """`count` arrays of integers of at most 2^bits in magnitude; sum of 2^(-bits (j + 1)) slice_j is rows / power.
 
-    The rows are power * sum of 2^(-bits (j + 1)) slice_j but for what is below the last slice.
+    What is dropped is below the last slice, or 53 bits below the first.
     """
-    rest = pair(rows)
-    power = power_above(np.max(np.abs(rest.hi), axis=-1, keepdims=True, initial=0.0))
-    rest = Pair(rest.hi / power, rest.lo / power)
-    parts = []
+    rows = pair(rows)
+    rest, low = rows.hi / power, rows.lo / power
     for _ in range(count):
-        rest = scaled(rest, 2.0**bits)
-        part = np.rint(rest.hi)
-        rest = Pair(*two_sum(rest.hi - part, rest.lo))
-        parts.append(part)
-    return parts, power
+        rest = rest * 2.0**bits
+        part = np.rint(rest)
+        rest -= part
+        if low is not None:  # has room in the one float64 now that the leading digits are gone
+            rest += low * 2.0**bits
+            low = None
+        yield part
+
+
+def row_power(rows):
+    """The power of two above the largest entry of each row, (N, 1)."""
+    return power_above(np.max(np.abs(pair(rows).hi), axis=-1, keepdims=True, initial=0.0))
 
 
 def product(a, b, precision):
@@ -48,8 +53,9 @@ def product(a, b, precision):
     count = 2
     while count * (bits := (53 - math.ceil(math.log2(max(1, length) * count))) // 2) < precision:
         count += 1
-    left, left_power = slices(a, bits, count)
-    right, right_power = slices(b, bits, count)
+    left_power, right_power = row_power(a), row_power(b)
+    left = list(slices(a, left_power, bits, count))
+    right = list(slices(b, right_power, bits, count))
     levels = []
     for level in range(count):
         along = np.concatenate(left[: level + 1], axis=1)
@@ -59,30 +65,22 @@ def product(a, b, precision):
     for level in levels[-2:0:-1]:
         low = low + level
     high, error = two_sum(levels[0], low)
-    power = left_power, right_power.T
-    for p in power:
-        high, error = high * p, error * p
-    return Pair(high, error)
+    return scaled(scaled(Pair(high, error), left_power), right_power.T)
 
 
 def class_sums(rows, labels, classes):
     """The sum of the rows of each label, (classes, K), exact to 80 bits of the largest entry of the class."""
-    rest = pair(rows)
     peak = np.zeros(classes)
-    np.maximum.at(peak, labels, np.max(np.abs(rest.hi), axis=-1, initial=0.0))
-    power = power_above(peak)
+    np.maximum.at(peak, labels, np.max(np.abs(pair(rows).hi), axis=-1, initial=0.0))
+    power = power_above(peak)[:, None]
     bits = min(40, 53 - math.ceil(math.log2(max(1, len(labels)))))
-    rest = Pair(rest.hi / power[labels, None], rest.lo / power[labels, None])
     sums = []
-    for _ in range(math.ceil(80 / bits)):
-        rest = scaled(rest, 2.0**bits)
-        part = np.rint(rest.hi)
-        rest = Pair(*two_sum(rest.hi - part, rest.lo))
-        total = np.zeros((classes, rest.shape[-1]))
+    for part in slices(rows, power[labels], bits, math.ceil(80 / bits)):
+        total = np.zeros((classes, part.shape[-1]))
         np.add.at(total, labels, part)
         sums.append(total)
-    high = low = np.zeros((classes, rest.shape[-1]))
+    high = low = np.zeros_like(sums[0])
     for j, total in reversed(list(enumerate(sums))):
         high, error = two_sum(total * 2.0 ** (-bits * (j + 1)), high)
         low = low + error
-    return Pair(*(part * power[:, None] for part in quick_two_sum(high, low)))
+    return scaled(Pair(*quick_two_sum(high, low)), power)
