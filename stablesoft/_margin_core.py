@@ -138,13 +138,12 @@ def angular_margin(m1, m2, m3, beyond):
     return margin
 
 
-class Targets:
-    """What belongs to the N pairs of a vector and its own class: the margin, and the directions of its gradient."""
+class Couples:
+    """Single couples of a vector and a class: margin and gradient where a product of matrices is not good enough."""
 
-    def __init__(self, ar, x, weight, margin, detached):
-        perpendicular = x.perpendicular(weight.rows)
+    def __init__(self, ar, x, weight, margin=no_margin, detached=False):
         cosine = ar.sum(x.rows * weight.rows) / (x.norm * weight.norm)
-        self.towards_weight, distance = direction(ar, perpendicular)
+        self.towards_weight, distance = direction(ar, x.perpendicular(weight.rows))
         sine = distance / weight.norm
         self.phi, slope = margin(ar, cosine, sine)
         self.slope = sine if detached else slope
@@ -160,7 +159,7 @@ class Targets:
         return ar.scaled(change * (g * other.length), other.outer)
 
     def gradients(self, g):
-        """Of both sides, for gradients g with respect to the targets' logits."""
+        """Of both sides, for gradients g with respect to the logits, (couples, 1)."""
         x, weight = self.x, self.weight
         towards_x, _ = direction(self.ar, weight.perpendicular(x.rows))
         return self.gradient(x, weight, self.towards_weight, g), self.gradient(weight, x, towards_x, g)
@@ -184,13 +183,15 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
     return_grad : bool
         Ask for gradients.
     """
-    xp, classes = ar.xp, weight.shape[0]
-    exact = ar.targets
-    own = Side(exact, xp.take(weight, labels, axis=0), lengths[1])
-    targets = Targets(exact, Side(exact, x, lengths[0]), own, margin, detached)
-    x, weight = Side(ar, x, lengths[0]), Side(ar, weight, lengths[1])
-    x_vectors, weight_vectors = x.vectors, weight.vectors
-    x_outer, weight_outer = x.outer, xp.matrix_transpose(weight.outer)
+    xp, exact, classes = ar.xp, ar.targets, weight.shape[0]
+
+    def couples(x_rows, weight_rows, *margin):
+        return Couples(exact, Side(exact, x_rows, lengths[0]), Side(exact, weight_rows, lengths[1]), *margin)
+
+    targets = couples(x, xp.take(weight, labels, axis=0), margin, detached)
+    x_side, weight_side = Side(ar, x, lengths[0]), Side(ar, weight, lengths[1])
+    x_vectors, weight_vectors = x_side.vectors, weight_side.vectors
+    x_outer, weight_outer = x_side.outer, xp.matrix_transpose(weight_side.outer)
 
     logits = ar.scaled(ar.product(x_vectors, weight_vectors), x_outer * weight_outer)
     at_label = at_labels(xp, labels, classes)
@@ -199,13 +200,15 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
         return items, None, None
 
     others = xp.where(at_label, 0.0, g)
-    g = xp.sum(xp.where(at_label, g, 0.0), axis=1, keepdims=True)
-    target_x, target_weight = targets.gradients(g)
-    transposed = xp.matrix_transpose
+    own_x, own_weight = targets.gradients(xp.sum(xp.where(at_label, g, 0.0), axis=1, keepdims=True))
+    own_x, own_weight = ar.number(own_x), ar.class_sums(ar.number(own_weight), labels, classes)
+    if x_side.normalised or weight_side.normalised:
+        for rows, columns in ar.parallel(logits, x_side, weight_side, others):
+            near_x, near_weight = couples(x[rows], weight[columns]).gradients(others[rows, columns][:, None])
+            own_x = own_x + ar.class_sums(ar.number(near_x), rows, x.shape[0])
+            own_weight = own_weight + ar.class_sums(ar.number(near_weight), columns, classes)
+            others[rows, columns] = 0.0
+
     others_x = ar.product(others * weight_outer, ar.transposed(weight_vectors))
-    others_weight = ar.product(transposed(others * x_outer), ar.transposed(x_vectors))
-    return (
-        items,
-        x.gradient(others_x, ar.number(target_x)),
-        weight.gradient(others_weight, ar.class_sums(ar.number(target_weight), labels, classes)),
-    )
+    others_weight = ar.product(xp.matrix_transpose(others * x_outer), ar.transposed(x_vectors))
+    return items, x_side.gradient(others_x, own_x), weight_side.gradient(others_weight, own_weight)

@@ -15,6 +15,8 @@ from ._margin_products import class_sums, power_above, product
 from ._margin_rows import at_labels, corrected, cross_entropy
 
 BLOCK = 2**14  # elements, of which some 20 arrays of 8 bytes fit a cache of 2 MB
+COUPLES = 2**20  # elements, for a memory of some hundred MB at most
+PARALLEL = 2.0**-25  # 1 - cos of the angle 2^-12
 
 
 class Plain:
@@ -70,7 +72,7 @@ class Plain:
         return 2.0 ** self.xp.floor(self.xp.log2(self.xp.where(usable, peak, 1.0)))
 
     def by_rows(self, function, *numbers):
-        """function(*numbers), which are (N, K) or (N, 1), where every row of the result depends on the same row only."""
+        """function(*numbers) of (N, K) or (N, 1), each row of whose result depends on the same rows only."""
         return function(*numbers)
 
     def product(self, a, b):
@@ -80,6 +82,10 @@ class Plain:
     def class_sums(self, rows, labels, classes):
         at_label = self.xp.astype(at_labels(self.xp, labels, classes), rows.dtype)
         return self.xp.matmul(self.xp.matrix_transpose(at_label), rows)
+
+    def parallel(self, logits, x, weight, others):  # noqa: ARG002
+        """Positions (rows, columns) that deserve to be done one by one; which they are depends on data."""
+        return ()
 
     def cross_entropy(self, logits, labels):
         return cross_entropy(self.xp, logits, labels)
@@ -120,6 +126,14 @@ class Double(Plain):
 
     def class_sums(self, rows, labels, classes):
         return class_sums(rows, labels, classes).hi
+
+    def parallel(self, logits, x, weight, others):
+        # What is left of such vectors perpendicular to each other is lost in the rounding of a product of matrices.
+        value = self.value
+        limit = (value(x.length) * x.outer) * (value(weight.length) * weight.outer).T * (1.0 - PARALLEL)
+        rows, columns = np.nonzero((np.abs(value(logits)) >= limit) & (others != 0.0))
+        step = max(1, COUPLES // x.rows.shape[1])
+        return [(rows[j : j + step], columns[j : j + step]) for j in range(0, len(rows), step)]
 
     def total(self, items, divisor):
         # fsum is exact, so the order of the items does not matter; scaled, so that it can not overflow.

@@ -191,15 +191,15 @@ def differences(x, weight, labels, kind, digits=DIGITS):
         def total(x, weight):
             return sum((exact_item(r, weight, y, kind, digits) for r, y in zip(x, labels, strict=True)), ZERO)
 
-        def slope(rows, i, k, loss):
+        def slope(rows, i, k):
             kept, values = rows[i][k], []
             for sign in (1, -1):
                 rows[i][k] = kept + sign * step
-                values.append(loss())
+                values.append(total(x, weight))
             rows[i][k] = kept
             return (values[0] - values[1]) / (2 * step)
 
         def table(rows):
-            return [[slope(rows, i, k, lambda: total(x, weight)) for k in range(len(rows[i]))] for i in range(len(rows))]
+            return [[slope(rows, i, k) for k in range(len(row))] for i, row in enumerate(rows)]
 
         return table(x), table(weight)

@@ -1,0 +1,149 @@
+"""Margin losses: exact values on hard inputs, laws, the other libraries' forms, and what is refused."""
+
+import math
+from fractions import Fraction
+
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import stablesoft
+from exact import ulp
+from exact_margin import Kind, differences, exact_margin
+from stablesoft import margin
+
+LOSS_BOUND = 16  # ulp of the scale of the logits, or of the loss where that is larger
+GRADIENT_BOUND = 32  # ulp of the largest entry of the row
+
+LOSSES = {
+    "modified_softmax": (margin.modified_softmax, {}, Kind()),
+    "l_softmax, m=1": (margin.l_softmax, {"m": 1}, Kind(unit_weight=False)),
+    "l_softmax, m=4": (margin.l_softmax, {}, Kind(unit_weight=False, m=4)),
+    "l_softmax, m=3, lam": (margin.l_softmax, {"m": 3, "lam": 5.0}, Kind(unit_weight=False, m=3, lam=5.0)),
+    "a_softmax, m=2": (margin.a_softmax, {"m": 2}, Kind(m=2)),
+    "a_softmax, m=7": (margin.a_softmax, {"m": 7}, Kind(m=7)),
+    "am_softmax": (margin.am_softmax, {}, Kind(s=30.0, m3=0.35)),
+    "arcface, sub": (margin.arcface, {}, Kind(s=64.0, m2=0.5, beyond="sub")),
+    "arcface, wrap": (margin.arcface, {"beyond": "wrap"}, Kind(s=64.0, m2=0.5)),
+    "arcface, clamp": (margin.arcface, {"beyond": "clamp"}, Kind(s=64.0, m2=0.5, beyond="clamp")),
+    "arcface, easy": (margin.arcface, {"beyond": "easy"}, Kind(s=64.0, m2=0.5, beyond="easy")),
+    "combined": (
+        margin.combined_margin,
+        {"m1": 0.9, "m2": 0.4, "m3": 0.15, "scale": 8.0},
+        Kind(s=8.0, m1=0.9, m2=0.4, m3=0.15, beyond="sub"),
+    ),
+    "combined, multiplied": (
+        margin.combined_margin,
+        {"m1": 1.35, "beyond": "clamp"},
+        Kind(s=64.0, m1=1.35, beyond="clamp"),
+    ),
+}
+NAMES = list(LOSSES)
+SCALED = [name for name, (_, _, kind) in LOSSES.items() if kind.s is not None]
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).normal(size=shape)
+
+
+def vectors(dtype):
+    """{name: (x, weight, labels)}: the hard inputs that every loss must get right."""
+    eps, big = float(np.finfo(dtype).eps), 1e30 if dtype == "float32" else 1e280
+    axes, ones = np.eye(4), np.ones(4)
+    class_vectors = np.vstack([axes[:2], -ones, -axes[0]])
+    w = normal(3, 6)
+    own = w.astype(dtype).astype("float64")
+    angle = math.pi - 0.5
+    table = {
+        "ordinary": (normal(4, 6), normal(5, 6), [0, 1, 2, 0]),
+        "K = 1": ([[2.0], [-3.0], [0.1]], [[1.0], [-7.0], [0.3]], [0, 0, 2]),
+        "K = 2": (normal(3, 2), normal(2, 2), [0, 1, 1]),
+        "K = 512": (normal(2, 512), normal(3, 512), [0, 1]),
+        "C = 100": (normal(2, 40), normal(100, 40), [5, 5]),
+        "C = 1": (normal(3, 4), normal(1, 4), [0, 0, 0]),
+        "confident": (20 * own[[1]] + normal(1, 6), 20 * own, [1]),
+        "angle 0 and pi": (np.vstack([2 * own[0], -4 * own[1], own[2]]), own, [0, 1, 2]),
+        "one ulp from angle 0 and pi": (np.nextafter(own.astype(dtype), 9) * [[2], [-4], [1]], own, [0, 1, 2]),
+        "angles down to 1e-9": (own + normal(3, 6) * [[1e-3], [1e-6], [1e-9]], own, [0, 1, 2]),
+        "needles": ([[1.0, 1e-30], [-1.0, 1e-30]], [[1.0, 2e-30], [0.0, 1.0]], [0, 0]),
+        "beside another class": ([[1.0, 1.0, 1.0]], [[1.0, 1.0, 1 + 4 * eps], [1.0, 1.0, -1.0]], [1]),
+        "two classes close together": (own[:1], own[:1] + 1e-4 * normal(2, 6), [0]),
+        "on another class": (np.vstack([own[1], -own[2], own[0]]), own, [0, 1, 1]),
+        "on another class, alone": (2 * own[[1]], own, [0]),
+        "ties": (normal(2, 6), np.vstack([own[0], 2 * own[0], own[0], -own[0]]), [0, 3]),
+        "tiny": (normal(3, 5) / big, normal(3, 5, seed=1) / big, [0, 1, 1]),
+        "tiny and huge": (normal(3, 5) / big, normal(3, 5, seed=1) * big, [0, 1, 1]),
+        "lengths mixed": (normal(3, 5) * [[1], [1e-8], [1e-15]], normal(3, 5, seed=1) * [[1], [1e-9], [1e9]], [0, 1, 1]),
+        "break points": (np.vstack([ones, axes[0], axes[0] + axes[1], [1, -1, 1, 1]]), class_vectors, [0, 1, 0, 3]),
+        "beside the break points": (
+            np.vstack([ones + eps * axes[3], axes[0] + eps * axes[1], axes[0] + (1 + eps) * axes[1], [1, -1, 1, 1 - eps]]),
+            class_vectors,
+            [0, 1, 0, 3],
+        ),
+        "a break point alone": ([[1.0, 1.0]], np.eye(2), [0]),
+        "one ulp above a break point": ([[1.0, 1 + eps]], np.eye(2), [0]),
+        "one ulp below a break point": ([[1 + eps, 1.0]], np.eye(2), [0]),
+        "ten to nine labels": (normal(9, 3), normal(10, 3), [3] * 9),
+    }
+    for gap in (0.5, 1e-3, -1e-3, 1e-7):
+        theta = angle - gap
+        table[f"{gap:g} before pi"] = ([[1.0, 0.0]], [[math.cos(theta), math.sin(theta)], [0.0, 1.0]], [0])
+    return {name: (np.asarray(x, dtype), np.asarray(w, dtype), np.asarray(y)) for name, (x, w, y) in table.items()}
+
+
+HARD = list(vectors("float64"))
+# Terms of different classes cancel here (by symmetry or in one dimension); their size is what counts then.
+CANCEL = ("K = 1",)
+
+
+def errors(got, exact, scale, dtype):
+    unit = ulp(scale, dtype)
+    return max(float(abs(Fraction(float(g)) - Fraction(e)) / unit) for g, e in zip(np.ravel(got), exact, strict=True))
+
+
+def check(name, x, weight, labels, dtype, digits=60, **options):
+    function, given_options, kind = LOSSES[name]
+    if "gradient" in options:
+        kind = Kind(**{**vars(kind), "detached": options["gradient"] == "detached"})
+    exact = exact_margin(x, weight, labels, kind, digits)
+    items = function(x, weight, labels, reduction="none", **given_options)
+    assert items.dtype == dtype
+    for item, value, scale in zip(items, exact.items, exact.scales, strict=True):
+        assert errors([item], [value], max(scale, value), dtype) <= LOSS_BOUND, (item, value)
+    _, grad_x, grad_weight = function(
+        x, weight, labels, reduction="sum", return_grad=True, **given_options, **options
+    )
+    for got, rows, terms in (
+        (grad_x, exact.grad_x, exact.terms_x),
+        (grad_weight, exact.grad_weight, exact.terms_weight),
+    ):
+        assert got.dtype == dtype
+        for j, (row, term) in enumerate(zip(rows, terms, strict=True)):
+            scale = max(map(abs, row))
+            error = errors(got[j], row, scale, dtype)
+            assert error <= GRADIENT_BOUND, (j, error, got[j], [float(v) for v in row], float(term))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("hard", HARD)
+def test_accuracy(name, hard, dtype):
+    check(name, *vectors(dtype)[hard], dtype, digits=120)
+
+
+@pytest.mark.parametrize("name", ["l_softmax, m=3, lam", "a_softmax, m=7", "arcface, sub", "combined"])
+@pytest.mark.parametrize("hard", ["ordinary", "angle 0 and pi", "break points"])
+def test_detached(name, hard, dtype):
+    check(name, *vectors(dtype)[hard], dtype, gradient="detached")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reference_against_differences(name):
+    """The formulas of the exact gradients against differences of the exact loss."""
+    x, weight, labels = vectors("float64")["ordinary"]
+    kind = LOSSES[name][2]
+    exact = exact_margin(x, weight, labels, kind)
+    for rows, other in zip((exact.grad_x, exact.grad_weight), differences(x, weight, labels, kind), strict=True):
+        for row, other_row in zip(rows, other, strict=True):
+            assert all(abs(a - b) < 1e-30 for a, b in zip(row, other_row, strict=True))
