@@ -200,7 +200,8 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
         return items, None, None
 
     others = xp.where(at_label, 0.0, g)
-    own_x, own_weight = targets.gradients(xp.sum(xp.where(at_label, g, 0.0), axis=1, keepdims=True))
+    # The entries of a row of g add up to 0; a sum with all its digits lets what the classes have in common cancel.
+    own_x, own_weight = targets.gradients(-ar.product(others, xp.ones_like(others[:1, :])))
     own_x, own_weight = ar.number(own_x), ar.class_sums(ar.number(own_weight), labels, classes)
     if x_side.normalised or weight_side.normalised:
         for rows, columns in ar.parallel(logits, x_side, weight_side, others):

@@ -1,101 +1,20 @@
-"""Margin losses: exact values on hard inputs, laws, the other libraries' forms, and what is refused."""
+"""Margin losses on hard inputs against exact values, and one input, one result, bit for bit."""
 
-import math
+from dataclasses import replace
 from fractions import Fraction
 
-import array_api_strict
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from conftest import run_worker
 
 import stablesoft
 from exact import ulp
-from exact_margin import Kind, differences, exact_margin
+from exact_margin import differences, exact_margin
+from margin_cases import HARD, LOSSES, NAMES, normal, vectors
 from stablesoft import margin
 
 LOSS_BOUND = 16  # ulp of the scale of the logits, or of the loss where that is larger
 GRADIENT_BOUND = 32  # ulp of the largest entry of the row
-
-LOSSES = {
-    "modified_softmax": (margin.modified_softmax, {}, Kind()),
-    "l_softmax, m=1": (margin.l_softmax, {"m": 1}, Kind(unit_weight=False)),
-    "l_softmax, m=4": (margin.l_softmax, {}, Kind(unit_weight=False, m=4)),
-    "l_softmax, m=3, lam": (margin.l_softmax, {"m": 3, "lam": 5.0}, Kind(unit_weight=False, m=3, lam=5.0)),
-    "a_softmax, m=2": (margin.a_softmax, {"m": 2}, Kind(m=2)),
-    "a_softmax, m=7": (margin.a_softmax, {"m": 7}, Kind(m=7)),
-    "am_softmax": (margin.am_softmax, {}, Kind(s=30.0, m3=0.35)),
-    "arcface, sub": (margin.arcface, {}, Kind(s=64.0, m2=0.5, beyond="sub")),
-    "arcface, wrap": (margin.arcface, {"beyond": "wrap"}, Kind(s=64.0, m2=0.5)),
-    "arcface, clamp": (margin.arcface, {"beyond": "clamp"}, Kind(s=64.0, m2=0.5, beyond="clamp")),
-    "arcface, easy": (margin.arcface, {"beyond": "easy"}, Kind(s=64.0, m2=0.5, beyond="easy")),
-    "combined": (
-        margin.combined_margin,
-        {"m1": 0.9, "m2": 0.4, "m3": 0.15, "scale": 8.0},
-        Kind(s=8.0, m1=0.9, m2=0.4, m3=0.15, beyond="sub"),
-    ),
-    "combined, multiplied": (
-        margin.combined_margin,
-        {"m1": 1.35, "beyond": "clamp"},
-        Kind(s=64.0, m1=1.35, beyond="clamp"),
-    ),
-}
-NAMES = list(LOSSES)
-SCALED = [name for name, (_, _, kind) in LOSSES.items() if kind.s is not None]
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng([seed, *shape]).normal(size=shape)
-
-
-def vectors(dtype):
-    """{name: (x, weight, labels)}: the hard inputs that every loss must get right."""
-    eps, big = float(np.finfo(dtype).eps), 1e30 if dtype == "float32" else 1e280
-    axes, ones = np.eye(4), np.ones(4)
-    class_vectors = np.vstack([axes[:2], -ones, -axes[0]])
-    w = normal(3, 6)
-    own = w.astype(dtype).astype("float64")
-    angle = math.pi - 0.5
-    table = {
-        "ordinary": (normal(4, 6), normal(5, 6), [0, 1, 2, 0]),
-        "K = 1": ([[2.0], [-3.0], [0.1]], [[1.0], [-7.0], [0.3]], [0, 0, 2]),
-        "K = 2": (normal(3, 2), normal(2, 2), [0, 1, 1]),
-        "K = 512": (normal(2, 512), normal(3, 512), [0, 1]),
-        "C = 100": (normal(2, 40), normal(100, 40), [5, 5]),
-        "C = 1": (normal(3, 4), normal(1, 4), [0, 0, 0]),
-        "confident": (20 * own[[1]] + normal(1, 6), 20 * own, [1]),
-        "angle 0 and pi": (np.vstack([2 * own[0], -4 * own[1], own[2]]), own, [0, 1, 2]),
-        "one ulp from angle 0 and pi": (np.nextafter(own.astype(dtype), 9) * [[2], [-4], [1]], own, [0, 1, 2]),
-        "angles down to 1e-9": (own + normal(3, 6) * [[1e-3], [1e-6], [1e-9]], own, [0, 1, 2]),
-        "needles": ([[1.0, 1e-30], [-1.0, 1e-30]], [[1.0, 2e-30], [0.0, 1.0]], [0, 0]),
-        "beside another class": ([[1.0, 1.0, 1.0]], [[1.0, 1.0, 1 + 4 * eps], [1.0, 1.0, -1.0]], [1]),
-        "two classes close together": (own[:1], own[:1] + 1e-4 * normal(2, 6), [0]),
-        "on another class": (np.vstack([own[1], -own[2], own[0]]), own, [0, 1, 1]),
-        "on another class, alone": (2 * own[[1]], own, [0]),
-        "ties": (normal(2, 6), np.vstack([own[0], 2 * own[0], own[0], -own[0]]), [0, 3]),
-        "tiny": (normal(3, 5) / big, normal(3, 5, seed=1) / big, [0, 1, 1]),
-        "tiny and huge": (normal(3, 5) / big, normal(3, 5, seed=1) * big, [0, 1, 1]),
-        "lengths mixed": (normal(3, 5) * [[1], [1e-8], [1e-15]], normal(3, 5, seed=1) * [[1], [1e-9], [1e9]], [0, 1, 1]),
-        "break points": (np.vstack([ones, axes[0], axes[0] + axes[1], [1, -1, 1, 1]]), class_vectors, [0, 1, 0, 3]),
-        "beside the break points": (
-            np.vstack([ones + eps * axes[3], axes[0] + eps * axes[1], axes[0] + (1 + eps) * axes[1], [1, -1, 1, 1 - eps]]),
-            class_vectors,
-            [0, 1, 0, 3],
-        ),
-        "a break point alone": ([[1.0, 1.0]], np.eye(2), [0]),
-        "one ulp above a break point": ([[1.0, 1 + eps]], np.eye(2), [0]),
-        "one ulp below a break point": ([[1 + eps, 1.0]], np.eye(2), [0]),
-        "ten to nine labels": (normal(9, 3), normal(10, 3), [3] * 9),
-    }
-    for gap in (0.5, 1e-3, -1e-3, 1e-7):
-        theta = angle - gap
-        table[f"{gap:g} before pi"] = ([[1.0, 0.0]], [[math.cos(theta), math.sin(theta)], [0.0, 1.0]], [0])
-    return {name: (np.asarray(x, dtype), np.asarray(w, dtype), np.asarray(y)) for name, (x, w, y) in table.items()}
-
-
-HARD = list(vectors("float64"))
-# Terms of different classes cancel here (by symmetry or in one dimension); their size is what counts then.
-CANCEL = ("K = 1",)
 
 
 def errors(got, exact, scale, dtype):
@@ -106,24 +25,19 @@ def errors(got, exact, scale, dtype):
 def check(name, x, weight, labels, dtype, digits=60, **options):
     function, given_options, kind = LOSSES[name]
     if "gradient" in options:
-        kind = Kind(**{**vars(kind), "detached": options["gradient"] == "detached"})
+        kind = replace(kind, detached=options["gradient"] == "detached")
     exact = exact_margin(x, weight, labels, kind, digits)
     items = function(x, weight, labels, reduction="none", **given_options)
     assert items.dtype == dtype
     for item, value, scale in zip(items, exact.items, exact.scales, strict=True):
-        assert errors([item], [value], max(scale, value), dtype) <= LOSS_BOUND, (item, value)
-    _, grad_x, grad_weight = function(
-        x, weight, labels, reduction="sum", return_grad=True, **given_options, **options
-    )
-    for got, rows, terms in (
-        (grad_x, exact.grad_x, exact.terms_x),
-        (grad_weight, exact.grad_weight, exact.terms_weight),
-    ):
+        error = errors([item], [value], max(scale, value), dtype)
+        assert error <= LOSS_BOUND, f"{error:.4g} ulp: {item!r}, exact {value:.25g}"
+    _, *grads = function(x, weight, labels, reduction="sum", return_grad=True, **given_options, **options)
+    for what, got, rows in zip(("grad_x", "grad_weight"), grads, (exact.grad_x, exact.grad_weight), strict=True):
         assert got.dtype == dtype
-        for j, (row, term) in enumerate(zip(rows, terms, strict=True)):
-            scale = max(map(abs, row))
-            error = errors(got[j], row, scale, dtype)
-            assert error <= GRADIENT_BOUND, (j, error, got[j], [float(v) for v in row], float(term))
+        for j, row in enumerate(rows):
+            error = errors(got[j], row, max(map(abs, row)), dtype)
+            assert error <= GRADIENT_BOUND, f"{what}[{j}]: {error:.4g} ulp: {got[j]}, exact {[float(v) for v in row]}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -147,3 +61,95 @@ def test_reference_against_differences(name):
     for rows, other in zip((exact.grad_x, exact.grad_weight), differences(x, weight, labels, kind), strict=True):
         for row, other_row in zip(rows, other, strict=True):
             assert all(abs(a - b) < 1e-30 for a, b in zip(row, other_row, strict=True))
+
+
+@pytest.mark.parametrize("hard", HARD)
+def test_inputs_are_what_their_names_say(hard, dtype):
+    x, weight, labels = vectors(dtype)[hard]
+    assert np.isfinite(x).all() and np.isfinite(weight).all()
+    assert x.any(axis=1).all() and weight.any(axis=1).all() and labels.max() < len(weight)
+    if "angle 0" in hard and "one ulp" not in hard:
+        exact = exact_margin(x, weight, labels, LOSSES["arcface, wrap"][2])
+        assert [float(v) for v in exact.items] == [float(v) for v in exact.items]
+        _, grad_x, _ = margin.modified_softmax(x[:1], weight[:1], [0], return_grad=True)
+        assert not grad_x.any()
+
+
+def batch(dtype, n=40, k=300, classes=60):
+    x, weight = normal(n, k), normal(classes, k)
+    labels = np.arange(n) % 7
+    x[:8] += 10 * weight[labels[:8]]
+    x[8], x[9], x[10] = weight[labels[8]], -weight[labels[9]], weight[50]
+    return x.astype(dtype), weight.astype(dtype), labels
+
+
+def results(name, x, weight, labels):
+    function, options, _ = LOSSES[name]
+    items = function(x, weight, labels, reduction="none", **options)
+    return items, *function(x, weight, labels, return_grad=True, **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_order_of_the_batch(name, dtype):
+    x, weight, labels = batch(dtype)
+    items, loss, grad_x, grad_weight = results(name, x, weight, labels)
+    order = np.random.default_rng(3).permutation(len(x))
+    again = results(name, x[order], weight, labels[order])
+    for got, expected in zip(again, (items[order], loss, grad_x[order], grad_weight), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_does_not_see_its_neighbours(name, dtype):
+    x, weight, labels = batch(dtype)
+    function, options, _ = LOSSES[name]
+    items, _, grad_x, _ = results(name, x, weight, labels)
+    for j in (0, 8, 9, 10, 20):
+        loss, alone, _ = function(x[j : j + 1], weight, labels[j : j + 1], return_grad=True, **options)
+        assert loss == items[j]
+        whole = function(x, weight, labels, reduction="sum", return_grad=True, **options)[1]
+        np.testing.assert_array_equal(alone[0], whole[j])
+    assert grad_x.shape == x.shape
+
+
+@pytest.mark.parametrize("name", ["l_softmax, m=4", "a_softmax, m=2", "arcface, sub"])
+def test_layouts(name, dtype):
+    x, weight, labels = batch(dtype)
+    expected = results(name, x, weight, labels)
+    wide = np.zeros((len(x), 2 * x.shape[1]), dtype)
+    wide[:, ::2] = x
+    for other in (np.asfortranarray(x), wide[:, ::2], x[::-1][::-1], x.astype(np.dtype(dtype).newbyteorder())):
+        for got, value in zip(results(name, other, np.asfortranarray(weight), labels), expected, strict=True):
+            np.testing.assert_array_equal(got, value)
+            assert got.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"OMP_NUM_THREADS": "1"}, {"OPENBLAS_CORETYPE": "PRESCOTT"}, {"OPENBLAS_CORETYPE": "HASWELL"}],
+    ids=str,
+)
+def test_blas(environment):
+    """BLAS with one thread, or with kernels without fma, gives the same bits: none of its additions rounds."""
+    found = run_worker(batch="margin", **environment)
+    assert len(found) > 20
+    assert found == run_worker(batch="margin", threads=2)
+
+
+def test_digests_distinguish():
+    found = run_worker(batch="margin", threads=2)
+    assert len(set(found.values())) == len(found)
+
+
+def test_input_is_left_alone(dtype):
+    x, weight, labels = batch(dtype)
+    before = x.copy(), weight.copy(), labels.copy()
+    for array in (x, weight, labels):
+        array.flags.writeable = False
+    results("arcface, sub", x, weight, labels)
+    for array, copy in zip((x, weight, labels), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_importable_as_a_submodule():
+    assert stablesoft.margin is margin
