@@ -41,7 +41,7 @@ def blocks(dtype):
 
 def margins():
     """Margin losses of a batch that BLAS divides among its threads, with some vectors at angle 0 or pi to a class."""
-    x, weight, labels = normal(150, 300), normal(200, 300), np.arange(150) % 7
+    x, weight, labels = normal(60, 130), normal(110, 130), np.arange(60) % 7
     x[:20] += 10 * weight[labels[:20]]
     x[30:33] = weight[50:53]
     x[40:43] = -weight[labels[40:43]]
