@@ -8,6 +8,7 @@ import numpy as np
 
 import stablesoft
 from cases import CASES, DTYPES, rows
+from margin_cases import LOSSES, normal
 
 # Above any sensible threshold for threads, and with row lengths on both sides of the vector width.
 SHAPES = [(3000, 10), (700, 777), (37, 16411), (1, 1_200_001)]
@@ -38,6 +39,18 @@ def blocks(dtype):
     yield "NCHW", random.normal(0, 4, size=(2, 21, 64, 65)).astype(dtype)
 
 
+def margins():
+    """Margin losses of a batch that BLAS divides among its threads, with some vectors at angle 0 or pi to a class."""
+    x, weight, labels = normal(60, 130), normal(110, 130), np.arange(60) % 7
+    x[:20] += 10 * weight[labels[:20]]
+    x[30:33] = weight[50:53]
+    x[40:43] = -weight[labels[40:43]]
+    for dtype in DTYPES:
+        for name, (function, options, _) in LOSSES.items():
+            call = x.astype(dtype), weight.astype(dtype), labels
+            yield f"{name} {dtype}", digest(*function(*call, return_grad=True, **options))
+
+
 def digests(batch):
     found = {}
     for dtype in DTYPES:
@@ -59,6 +72,8 @@ def digests(batch):
             a = np.stack([named["N(0,10)"], named["U(-300,300)"]])
             b = np.where(np.arange(200) % 3, 0.5, -0.25).astype(dtype)
             found[f"logsumexp b {dtype}"] = digest(*stablesoft.logsumexp(a, axis=1, b=b, return_sign=True))
+    if batch in ("all", "blocks", "margin"):
+        found.update(margins())
     return found
 
 
