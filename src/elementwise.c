@@ -152,7 +152,9 @@ static void run_binary(ss_binary loop, char **args, ptrdiff_t n, const ptrdiff_t
         const uint64_t own = ss_float_enter();
         loop(args[0] + first * steps[0], steps[0], args[1] + first * steps[1], steps[1], args[2] + first * steps[2],
              steps[2], count);
+        ss_float_leave(own);
     }
+    ss_float_leave(mode);
 }
 
 #define REAL_LOOPS(letter, type, real) \

@@ -6,7 +6,7 @@ import operator
 import numpy as np
 from array_api_compat import is_dask_array, is_jax_array, is_numpy_namespace
 
-from ._arrays import _as_array, _as_number, dtype_name, is_complex, promote
+from ._arrays import as_array, _as_number, dtype_name, is_complex, promote
 from ._margin_core import evaluate
 from ._margin_numbers import Double, Paired, Plain
 from ._margin_rows import at_labels
@@ -91,7 +91,7 @@ def _refuse_zero_rows(xp, array, name):
 
 def _as_labels(xp, labels, x, classes):
     n = x.shape[0]
-    labels = _as_array(xp, labels, "labels", x)
+    labels = as_array(xp, labels, "labels", x)
     if tuple(labels.shape) != (n,):
         raise ValueError(f"labels must have shape {(n,)}, one for each row of x, not {tuple(labels.shape)}")
     if n and not xp.isdtype(labels.dtype, "integral"):

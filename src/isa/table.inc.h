@@ -20,12 +20,13 @@
 #define BLOCK_BYTES (1 << 19)
 #define BLOCK_PANELS 16
 #define BLOCK_AHEAD 2048 /* bytes of a block that are on their way from memory before they are read */
+/* Elements that go through a buffer at a time, where loops take one operand and give another. */
+#define SS_PIECE 512
 /* |peak + excess| below this part of excess is left to the ladder (FN(logarithm) has the reasoning). */
 #define TOLERANCE_PAIR 0.25
 #define TOLERANCE_SINGLE 0.125
 
 #include "../math/elementwise.h"
-#include "../loops/elementwise.inc.h"
 #include "../loops/loss_sums.inc.h"
 #include "../loops/logistic.inc.h"
 #include "../loops/items.inc.h"
@@ -55,6 +56,8 @@
 #undef REAL
 #undef SINGLE
 #undef FN
+
+#include "../loops/elementwise.inc.h"
 
 #define SS_PASTE(a, b) a##b
 #define SS_TABLE(isa) SS_PASTE(ss_kernels_, isa)

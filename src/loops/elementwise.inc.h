@@ -2,7 +2,6 @@
    Loops of the elementwise functions over src/math/elementwise.h. Contiguous data goes straight through, the end of it
    and any other layout through a small buffer: every element meets the same arithmetic, in whatever lane. */
 
-enum { SS_PIECE = 512 };
 
 static inline vd ss_load_f32(const float *p) { return v_load_f32(p); }
 static inline vd ss_load_f64(const double *p) { return v_load(p); }
