@@ -110,7 +110,7 @@ def softmax_with_loss(
     it has no upper bound on the loss; it ignores -100 unless told otherwise; its classes are always along axis 1.
 
     **Method.** That of :func:`stablesoft.softmax_cross_entropy`. Sums over places are exact, so they depend on no
-    order.
+    order. A library that derives the loss by itself meets the bound of 126 ln 2, where its derivative is 0.
 
     References
     ----------
