@@ -98,8 +98,8 @@ typedef struct {
 /* Above this magnitude x - peak is reduced instead of x: exact, as what matters lies within a factor 2 of the peak. */
 #define SS_HUGE 0x1p45
 
-/* Whether a part of a row can be summed as it is. The limit below is a loose one: beside a peak of -SS_HUGE elements beyond
-   it still count. */
+/* Whether a part of a row can be summed as it is. The limit below is a loose one: beside a peak of -SS_HUGE elements
+   beyond it still count. */
 static inline int ss_reducible(double peak) { return peak <= SS_HUGE && peak >= -2.0 * SS_HUGE; }
 
 #if defined(__x86_64__) || defined(_M_X64)

@@ -156,8 +156,8 @@ static SS_INLINE void FN(step)(const FN(maker) *make, int how, const REAL *x, co
 }
 
 /* `terms` hold a whole STEP beyond the end; x does not. */
-static SS_INLINE void FN(results)(const FN(maker) make, int how, const REAL *x, const double *terms, REAL *y, ptrdiff_t n,
-                                  int stream)
+static SS_INLINE void FN(results)(const FN(maker) make, int how, const REAL *x, const double *terms, REAL *y,
+                                  ptrdiff_t n, int stream)
 {
     REAL from[STEP], to[STEP];
     const int kept = how == SS_KEPT;
@@ -197,8 +197,10 @@ static void FN(write_from)(const ss_job *job, ss_offsets at, ptrdiff_t first, pt
                            const double *terms, const double *exponents)
 {
     REAL buffer[TILE + STEP], results[TILE + STEP];
-    const int logarithm = job->operation == SS_LOG_SOFTMAX, near = SINGLE && fabs(end->peak - end->shift) <= SS_EXP_NEAR;
-    const int direct = job->reduced == 1 && job->reduced_y[0] == (ptrdiff_t)sizeof(REAL), stream = direct && job->stream;
+    const int logarithm = job->operation == SS_LOG_SOFTMAX;
+    const int near = SINGLE && fabs(end->peak - end->shift) <= SS_EXP_NEAR;
+    const int direct = job->reduced == 1 && job->reduced_y[0] == (ptrdiff_t)sizeof(REAL);
+    const int stream = direct && job->stream;
     const FN(maker) make = FN(maker_of)(end, end->exponent);
     for (ptrdiff_t i = first; i < last; i += TILE) {
         const ptrdiff_t length = last - i < TILE ? last - i : TILE, tile = (i - first) / TILE;

@@ -39,22 +39,14 @@ static SS_INLINE void terms_f32(const vd *x, int count, vi scale, int near, vpai
     for (int i = 0; i < count; i++) term[i] = ss_pair(v_mul(factors[i].power, factors[i].p), v_set1(0.0));
 }
 
-/* They go into accumulators j...; those that are kept are rounded first, else both is done at once. */
+/* They go into accumulators j... */
 static SS_INLINE void add_f32(sum_f32 *sum, int j, int count, const vd *x, vi scale, int near, int keep, double *terms)
 {
-    ss_single factors[4];
     vpair term[4];
-    if (keep)
-        terms_f32(x, count, scale, near, term);
-    else
-        ss_exp_factors(x, count, scale, near, 0, factors);
+    terms_f32(x, count, scale, near, term);
     for (int i = 0; i < count; i++) {
-        if (keep) {
-            v_store(terms + i * SS_W, term[i].hi);
-            sum->hi[j + i] = v_add(sum->hi[j + i], term[i].hi);
-        } else {
-            sum->hi[j + i] = v_fma(factors[i].power, factors[i].p, sum->hi[j + i]);
-        }
+        if (keep) v_store(terms + i * SS_W, term[i].hi);
+        sum->hi[j + i] = v_add(sum->hi[j + i], term[i].hi);
     }
 }
 
@@ -80,7 +72,8 @@ static inline vpair total_f32(const sum_f32 *sum)
 
 static inline vd product_f32(vpair term, vpair factor) { return v_mul(term.hi, factor.hi); }
 
-/* The same for a term that lacks a factor of 2^d, d <= 0: it is given to the factor. What is lost there is 0 in the end. */
+/* The same for a term that lacks a factor of 2^d, d <= 0, which is given to the factor: what underflows there is 0 in
+   the end. */
 typedef vpair scaled_f32;
 
 static inline scaled_f32 scale_factor_f32(vpair factor, vd d) { return ss_pair_shift(factor, d); }

@@ -95,9 +95,9 @@ static inline vd product_f64(vpair term, vpair factor)
     return v_mul(v_fma(term.hi, factor.hi, low), v_set1(0x1p-300));
 }
 
-/* The same for a term that lacks a factor of 2^d, d <= 0. It belongs to the last multiplication, which rounds a subnormal
-   result; the part that would make that a subnormal itself is given to the factor, where nothing underflows unless the result
-   is 0. */
+/* The same for a term that lacks a factor of 2^d, d <= 0. It belongs to the last multiplication, which rounds a
+   subnormal result; the part that would make that a subnormal itself is given to the factor, where nothing underflows
+   unless the result is 0. */
 typedef struct { vpair factor; vd unscale; } scaled_f64;
 
 static inline scaled_f64 scale_factor_f64(vpair factor, vd d)

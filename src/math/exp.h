@@ -30,8 +30,8 @@ static inline vd ss_exponent(vd x)
     return v_sub(v_dbl(vi_and(n, vi_set1(~(int64_t)15))), v_set1(SS_EXP_MAGIC));
 }
 
-/* Scales a term by 2^(offset - exponent); exponent is integer-valued, |exponent| <= 2^46. An integer does not change how
-   k is rounded, and comes off again exactly. */
+/* Scales a term by 2^(offset - exponent); exponent is integer-valued, |exponent| < 2^47. An integer does not change
+   how k is rounded, and comes off again exactly. */
 static inline vi ss_scale_bits(vd exponent, int offset)
 {
     return v_int(v_sub(v_set1(SS_EXP_MAGIC + offset), exponent));
@@ -47,9 +47,9 @@ static inline vd ss_power(vtab16 table, vi n) { return v_dbl(vi_add(v_tab16_at(t
 #define SS_EXP_NEAR 0x1p15
 
 /* e^x 2^s as a product of two doubles.   Error: 2^-29.6 relative (tests/test_constants.py)
-   The cubic's leading coefficient is in the table, which saves a multiplication. `near`, a constant, says that all |x| are
-   < SS_EXP_NEAR + 1000; the bits are the same, since k rounded to a multiple of 2^17 is 0 there.
-   `count` vectors, a constant as well, go through every step side by side: the next operation is then an independent one. */
+   The cubic's leading coefficient is in the table, which saves a multiplication. `near`, a constant, says that all |x|
+   are < SS_EXP_NEAR + 1000; the bits are the same, since k rounded to a multiple of 2^17 is 0 there.
+   `count` vectors, a constant as well, go through every step side by side: the next operation is an independent one. */
 typedef struct { vd power, p; } ss_single;
 
 static inline vd ss_fma_signed(int negative, vd a, vd b, vd c) { return negative ? v_fnma(a, b, c) : v_fma(a, b, c); }
