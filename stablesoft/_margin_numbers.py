@@ -119,7 +119,8 @@ class Double(Plain):
         starts = range(0, numbers[0].shape[0], step)
         return self.concat([function(*(number[j : j + step] for number in numbers)) for j in starts])
 
-    concat = staticmethod(np.concat)
+    def concat(self, parts):
+        return np.concat(parts)
 
     def product(self, a, b):
         return product(a, b, self.precision).hi
@@ -160,7 +161,6 @@ class Paired(Double):
     def value(self, number):
         return pairs.pair(number).hi
 
-    concat = staticmethod(pairs.concat)
     where = staticmethod(pairs.where)
     sum = staticmethod(pairs.sum_last)
     sqrt = staticmethod(pairs.sqrt)
@@ -173,6 +173,9 @@ class Paired(Double):
 
     def power(self, number):
         return super().power(pairs.pair(number).hi)
+
+    def concat(self, parts):
+        return pairs.concat(parts)
 
     def product(self, a, b):
         return product(a, b, self.precision)
