@@ -17,10 +17,10 @@ combined_margin   s              cos(m1 theta + m2) - m3
 **Accuracy.** For float32 and float64 on NumPy the loss of a row is right to 16 ulp of the scale of the logits (or of
 itself, where it is larger), and a gradient to 32 ulp of the largest entry of its row. That includes angle 0 and pi,
 where the angular part of the gradient is exactly 0, the angles next to them, and every break point of psi. Where the
-contributions of several classes (in `grad_weight`: of several rows of `x`) happen to cancel, "the largest entry" is that
-of the contributions; what the classes have in common does not count among these. For float64 all this holds for logits
-up to 1000 with vectors of some thousand entries; beyond, the gradient loses digits in proportion. Elsewhere the same
-formulas run in the library's own numbers, and automatic differentiation gives finite gradients through them.
+contributions of several classes (in `grad_weight`: of several rows of `x`) happen to cancel, "the largest entry" is
+that of the contributions; what the classes have in common does not count among these. For float64 all this holds for
+logits up to 1000 with vectors of some thousand entries; beyond, the gradient loses digits in proportion. Elsewhere the
+same formulas run in the library's own numbers, and automatic differentiation gives finite gradients through them.
 
 **Reproducibility.** For float32 and float64 on NumPy the same bits for any number of threads, instruction set and
 memory layout, for the rows of the batch in any order, and for a row's loss and `grad_x` (but for the division by N of
