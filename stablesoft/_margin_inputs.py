@@ -19,7 +19,9 @@ BEYOND = ("sub", "wrap", "clamp", "easy")
 def arithmetic(xp, dtype):
     """What arrays of this library and dtype are computed in."""
     name = dtype_name(dtype) if is_numpy_namespace(xp) else ""
-    return {"float32": Double, "float64": Paired}.get(name, lambda: Plain(xp))()
+    if name in ("float32", "float64"):
+        return Double() if name == "float32" else Paired()
+    return Plain(xp, float(xp.finfo(dtype).eps))
 
 
 def as_choice(value, name, choices):

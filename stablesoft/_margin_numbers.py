@@ -25,8 +25,9 @@ class Plain:
     negligible = 0.0  # a polynomial's value that the rounding of its argument can make out of 0
     pi: float | Pair = math.pi
 
-    def __init__(self, xp):
+    def __init__(self, xp, eps):
         self.xp = xp
+        self.noise = 4 * eps  # relative length of what rounding leaves of vectors that are parallel
 
     @property
     def targets(self):
@@ -101,7 +102,7 @@ class Double(Plain):
     precision = 36  # bits of a product; float32 has 24
 
     def __init__(self):
-        super().__init__(np)
+        super().__init__(np, 0.0)
 
     @property
     def targets(self):
