@@ -19,7 +19,9 @@ BEYOND = ("sub", "wrap", "clamp", "easy")
 def arithmetic(xp, dtype):
     """What arrays of this library and dtype are computed in."""
     name = dtype_name(dtype) if is_numpy_namespace(xp) else ""
-    return {"float32": Double, "float64": Paired}.get(name, lambda: Plain(xp))()
+    if name in ("float32", "float64"):
+        return Double() if name == "float32" else Paired()
+    return Plain(xp, float(xp.finfo(dtype).eps))
 
 
 def as_choice(value, name, choices):
@@ -100,7 +102,8 @@ def _as_labels(xp, labels, x, classes):
         row = _first(xp, (labels < 0) | (labels >= classes))
         if row is not None:
             raise ValueError(f"labels[{row}] is {int(labels[row])}, which is not in [0, {classes})")
-    return xp.astype(labels, xp.int32 if dtype_name(labels.dtype) == "int32" else xp.int64)
+    # Narrower or unsigned types could not count the classes.
+    return labels if dtype_name(labels.dtype) in ("int32", "int64") else xp.astype(labels, xp.int32)
 
 
 def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, gradient):

@@ -25,8 +25,9 @@ class Plain:
     negligible = 0.0  # a polynomial's value that the rounding of its argument can make out of 0
     pi: float | Pair = math.pi
 
-    def __init__(self, xp):
+    def __init__(self, xp, eps):
         self.xp = xp
+        self.noise = 4 * eps  # relative length of what rounding leaves of vectors that are parallel
 
     @property
     def targets(self):
@@ -101,7 +102,7 @@ class Double(Plain):
     precision = 36  # bits of a product; float32 has 24
 
     def __init__(self):
-        super().__init__(np)
+        super().__init__(np, 0.0)
 
     @property
     def targets(self):
@@ -119,7 +120,8 @@ class Double(Plain):
         starts = range(0, numbers[0].shape[0], step)
         return self.concat([function(*(number[j : j + step] for number in numbers)) for j in starts])
 
-    concat = staticmethod(np.concat)
+    def concat(self, parts):
+        return np.concat(parts)
 
     def product(self, a, b):
         return product(a, b, self.precision).hi
@@ -160,7 +162,6 @@ class Paired(Double):
     def value(self, number):
         return pairs.pair(number).hi
 
-    concat = staticmethod(pairs.concat)
     where = staticmethod(pairs.where)
     sum = staticmethod(pairs.sum_last)
     sqrt = staticmethod(pairs.sqrt)
@@ -173,6 +174,9 @@ class Paired(Double):
 
     def power(self, number):
         return super().power(pairs.pair(number).hi)
+
+    def concat(self, parts):
+        return pairs.concat(parts)
 
     def product(self, a, b):
         return product(a, b, self.precision)

@@ -10,7 +10,7 @@ from conftest import run_worker
 import stablesoft
 from exact import ulp
 from exact_margin import differences, exact_margin
-from margin_cases import HARD, LOSSES, NAMES, vectors
+from margin_cases import HARD, LOSSES, NAMES, normal, vectors
 from stablesoft import margin
 
 LOSS_BOUND = 16  # ulp of the scale of the logits, or of the loss where that is larger
