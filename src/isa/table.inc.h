@@ -12,13 +12,15 @@
 #define TILE 4096
 #define STEP (4 * SS_W)
 #define TERMS_LOW (TILE + STEP)
-/* Panels: CHUNK * STEP <= TILE, and no more additions per accumulator than a tile has (4096 / 4 W). Rows shorter than
-   SHORT_ROW are laid across the lanes, where a row of its own would leave most of them idle. */
+/* Panels: CHUNK * STEP <= TILE, and no more additions per accumulator than a tile has (4096 / 4 W). What a row of its own
+   costs besides its elements is that of some hundred elements: shorter rows are laid across the lanes. LONG_ROW: if all
+   lanes are taken and no terms are kept. */
 #define CHUNK 64
 #define SHORT_ROW 32
-/* Blocks: half of a second-level cache, and rows enough for runs of some lines. */
-#define BLOCK_BYTES (1 << 19)
-#define BLOCK_PANELS 16
+#define LONG_ROW 256
+/* Blocks: a quarter of a second-level cache at most, and rows enough for runs of several lines. */
+#define BLOCK_BYTES (1 << 18)
+#define BLOCK_PANELS 8
 #define BLOCK_AHEAD 2048 /* bytes of a block that are on their way from memory before they are read */
 /* |peak + excess| below this part of excess is left to the ladder (FN(logarithm) has the reasoning). */
 #define TOLERANCE_PAIR 0.25

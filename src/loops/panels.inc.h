@@ -157,10 +157,12 @@ static void FN(panel_conclude)(const ss_job *job, FN(panel) *panel, vpair log_co
 
 /* Results in place of `length` elements, from their terms if they were kept. */
 static inline void FN(results_by)(const FN(panel) *panel, int softmax, REAL *values, ptrdiff_t pitch, ptrdiff_t length,
-                                  const double *terms)
+                                  const FN(ahead) *next, const double *terms)
 {
     SS_TABLES;
     for (ptrdiff_t i = 0; i < length; i++) {
+        for (size_t line = 0; line < STEP * sizeof(REAL) && next; line += 64)
+            v_prefetch(next->x + i * next->step + line);
         vd result[4];
         for (int j = 0; j < 4; j++) {
             const FN(lanes) *sum = &panel->sums[j];
@@ -179,14 +181,14 @@ static inline void FN(results_by)(const FN(panel) *panel, int softmax, REAL *val
 }
 
 static void FN(panel_results)(const ss_job *job, const FN(panel) *panel, REAL *values, ptrdiff_t pitch, ptrdiff_t length,
-                              const double *terms)
+                              const FN(ahead) *next, const double *terms)
 {
     if (job->operation == SS_LOG_SOFTMAX)
-        FN(results_by)(panel, 0, values, pitch, length, NULL);
+        FN(results_by)(panel, 0, values, pitch, length, next, NULL);
     else if (terms)
-        FN(results_by)(panel, 1, values, pitch, length, terms);
+        FN(results_by)(panel, 1, values, pitch, length, NULL, terms);
     else
-        FN(results_by)(panel, 1, values, pitch, length, NULL);
+        FN(results_by)(panel, 1, values, pitch, length, next, NULL);
 }
 
 static void FN(put_values)(const ss_job *job, char *y, const FN(panel) *panel, int count)
@@ -219,13 +221,13 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     for (ptrdiff_t i = 0; i < n; i += span) {
         const ptrdiff_t length = n - i < span ? n - i : span;
         FN(block_load)(job, job->x + at.x, count, i, length, values, pitch);
-        const char *next = job->x + at.x + (i + span < n ? (i + span) * job->reduced_x[0] : count * row_step);
+        const char *next = job->x + at.x + (i + span < n ? (i + span) * job->reduced_x[0] : span < n ? 0 : count * row_step);
         for (int p = 0; p * STEP < count; p++) {
             const FN(ahead) ahead = {next + p * STEP * sizeof(REAL), next_step};
             FN(panel_sum)(&panels[p], values + p * STEP, pitch, length, ahead, i == 0, !softmax, keep);
             if (i + span < n) continue;
             FN(panel_conclude)(job, &panels[p], log_count);
-            if (n <= span && !reduces) FN(panel_results)(job, &panels[p], values + p * STEP, pitch, n, keep);
+            if (n <= span && !reduces) FN(panel_results)(job, &panels[p], values + p * STEP, pitch, n, NULL, keep);
         }
     }
     uint32_t any_left = 0;
@@ -241,8 +243,11 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
         const ptrdiff_t length = n - i < span ? n - i : span;
         if (n > span) {
             FN(block_load)(job, job->x + at.x, count, i, length, values, pitch);
-            for (int p = 0; p * STEP < count; p++)
-                FN(panel_results)(job, &panels[p], values + p * STEP, pitch, length, NULL);
+            const char *next = job->x + at.x + (i + span < n ? (i + span) * job->reduced_x[0] : count * row_step);
+            for (int p = 0; p * STEP < count; p++) {
+                const FN(ahead) ahead = {next + p * STEP * sizeof(REAL), next_step};
+                FN(panel_results)(job, &panels[p], values + p * STEP, pitch, length, &ahead, NULL);
+            }
         }
         /* FN(row) has written the rows left to it, before a result in place of x could be in its way: take them over */
         for (int row = 0; row < count && any_left; row++)
@@ -256,8 +261,11 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
 static int FN(panel_fits)(const ss_job *job)
 {
     if (job->mask || job->reduced != 1 || job->kept == 0 || job->n == 0) return 0;
-    if (job->kept_shape[job->kept - 1] < SS_W) return 0;
-    return job->kept_x[job->kept - 1] == (ptrdiff_t)sizeof(REAL) || job->n < SHORT_ROW;
+    const ptrdiff_t inner = job->kept_shape[job->kept - 1], rows = inner < STEP ? inner : STEP;
+    if (inner < SS_W) return 0;
+    if (job->kept_x[job->kept - 1] == (ptrdiff_t)sizeof(REAL) || job->n < SHORT_ROW) return 1;
+    /* transposing is worth it while it saves more than idle lanes, and terms computed twice, cost */
+    return job->n * STEP <= rows * (job->operation == SS_SOFTMAX ? CHUNK : LONG_ROW);
 }
 
 /* Rows [first, last) in blocks; 0 if there is no memory for them. */
