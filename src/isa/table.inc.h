@@ -12,9 +12,9 @@
 #define TILE 4096
 #define STEP (4 * SS_W)
 #define TERMS_LOW (TILE + STEP)
-/* Panels: CHUNK * STEP <= TILE, and no more additions per accumulator than a tile has (4096 / 4 W). What a row of its own
-   costs besides its elements is that of some hundred elements: shorter rows are laid across the lanes. LONG_ROW: if all
-   lanes are taken and no terms are kept. */
+/* Panels: CHUNK * STEP <= TILE, and no more additions per accumulator than a tile has (4096 / 4 W). A row of its own
+   costs as much as some hundred elements besides them, so that shorter rows are laid across the lanes: always below
+   SHORT_ROW; where all lanes are taken up to CHUNK if terms are kept (softmax), else up to LONG_ROW. */
 #define CHUNK 64
 #define SHORT_ROW 32
 #define LONG_ROW 256
