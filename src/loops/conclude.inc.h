@@ -244,7 +244,8 @@ static void FN(write)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff
 
 static void FN(row)(const ss_job *job, ptrdiff_t row)
 {
-    double one_tile[FN(KEPT)], exponents[SS_KEPT_TILES];
+    _Alignas(64) double one_tile[FN(KEPT)];
+    double exponents[SS_KEPT_TILES];
     double *terms = job->n <= TILE ? one_tile : job->n <= SS_KEPT_TILES * TILE ? job->terms : NULL;
     const ss_offsets at = row_offsets(job, row);
     if (job->operation != SS_SOFTMAX) terms = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Panels: STEP rows at once, one in each lane. For rows that are short, and for an axis whose neighbours in memory belong to
-   other rows (axis 1 of NCHW). Panels lie side by side in a block (blocks.inc.h): it is read once, summed and concluded, and
-   its results replace it before they are stored. Rows too long for that are read twice, in blocks of CHUNK elements.
+   Panels: STEP rows at once, one in each lane. For rows that are short, and for an axis whose neighbours in memory
+   belong to other rows (axis 1 of NCHW). Panels lie side by side in a block (blocks.inc.h): it is read once, summed and
+   concluded, and its results replace it before they are stored. Rows too long for that are read twice, in blocks of
+   CHUNK elements. While a panel is summed the next block is fetched.
    Only the common case is done here; a row with anything special in it (NaN, infinities, |x| > SS_HUGE, a sum too near a
    rounding boundary, a logarithm that cancels) is left to FN(row), which gives the bits this would have given. */
 
@@ -123,16 +124,17 @@ static void FN(panel_sum)(FN(panel) *panel, const REAL *values, ptrdiff_t pitch,
     }
 }
 
-/* Canonical sum and factor of each row, and for the reductions the value: peak + excess - log_count. Step by step for all
-   lanes: each step is a long chain, and what one vector waits for, the others fill. */
+/* Canonical sum and factor of each row, and for the reductions the value: peak + excess - log_count. Step by step for
+   all lanes: each step is a long chain, and what one vector waits for, the others fill. */
 static void FN(panel_conclude)(const ss_job *job, FN(panel) *panel, vpair log_count)
 {
+    const int bits = SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR;
+    const double error = SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR;
     const FN(lanes) *sums = panel->sums;
     vpair total[4];
     for (int j = 0; j < 4; j++) {
         vm certain;
-        total[j] = ss_canonical(ss_pair(sums[j].hi, sums[j].lo), SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR,
-                                SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR, &certain);
+        total[j] = ss_canonical(ss_pair(sums[j].hi, sums[j].lo), bits, error, &certain);
         panel->left |= FN(unless)(certain, j); /* a NaN is not certain either */
     }
     if (job->operation == SS_SOFTMAX) {
@@ -159,10 +161,12 @@ static void FN(panel_conclude)(const ss_job *job, FN(panel) *panel, vpair log_co
 
 /* Results in place of `length` elements, from their terms if they were kept. */
 static inline void FN(results_by)(const FN(panel) *panel, int softmax, REAL *values, ptrdiff_t pitch, ptrdiff_t length,
-                                  const double *terms)
+                                  const FN(ahead) *next, const double *terms)
 {
     SS_TABLES;
     for (ptrdiff_t i = 0; i < length; i++) {
+        for (size_t line = 0; line < STEP * sizeof(REAL) && next; line += 64)
+            v_prefetch(next->x + i * next->step + line);
         vd result[4];
         for (int j = 0; j < 4; j++) {
             const FN(lanes) *sum = &panel->sums[j];
@@ -180,15 +184,15 @@ static inline void FN(results_by)(const FN(panel) *panel, int softmax, REAL *val
     }
 }
 
-static void FN(panel_results)(const ss_job *job, const FN(panel) *panel, REAL *values, ptrdiff_t pitch, ptrdiff_t length,
-                              const double *terms)
+static void FN(panel_results)(const ss_job *job, const FN(panel) *panel, REAL *values, ptrdiff_t pitch,
+                              ptrdiff_t length, const FN(ahead) *next, const double *terms)
 {
     if (job->operation == SS_LOG_SOFTMAX)
-        FN(results_by)(panel, 0, values, pitch, length, NULL);
+        FN(results_by)(panel, 0, values, pitch, length, next, NULL);
     else if (terms)
-        FN(results_by)(panel, 1, values, pitch, length, terms);
+        FN(results_by)(panel, 1, values, pitch, length, NULL, terms);
     else
-        FN(results_by)(panel, 1, values, pitch, length, NULL);
+        FN(results_by)(panel, 1, values, pitch, length, next, NULL);
 }
 
 static void FN(put_values)(const ss_job *job, char *y, const FN(panel) *panel, int count)
@@ -211,8 +215,10 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     const ss_offsets at = row_offsets(job, first_row);
     const ptrdiff_t n = job->n;
     const int softmax = job->operation == SS_SOFTMAX, reduces = job->operation >= SS_LOGSUMEXP;
-    const ptrdiff_t row_step = job->kept_x[job->kept - 1];
-    const ptrdiff_t next_step = row_step == (ptrdiff_t)sizeof(REAL) ? job->reduced_x[0] : STEP * (ptrdiff_t)sizeof(REAL);
+    const ptrdiff_t size = sizeof(REAL), row_step = job->kept_x[job->kept - 1], step = job->reduced_x[0];
+    /* what follows this block in memory, in pieces of a panel's width */
+    const char *x = job->x + at.x, *following = x + count * row_step;
+    const ptrdiff_t next_step = row_step == size ? step : STEP * size;
     double *keep = softmax && n <= CHUNK ? terms : NULL;
     const double divisor = job->operation == SS_LOGMEANEXP ? (double)n : 1.0;
     vpair log_count = ss_pair(v_set1(0.0), v_set1(0.0));
@@ -220,14 +226,14 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     for (int p = 0; p * STEP < count; p++) panels[p].left = 0;
     for (ptrdiff_t i = 0; i < n; i += span) {
         const ptrdiff_t length = n - i < span ? n - i : span;
-        FN(block_load)(job, job->x + at.x, count, i, length, values, pitch);
-        const char *next = job->x + at.x + (i + span < n ? (i + span) * job->reduced_x[0] : count * row_step);
+        FN(block_load)(job, x, count, i, length, values, pitch);
+        const char *next = i + span < n ? x + (i + span) * step : span < n ? x : following;
         for (int p = 0; p * STEP < count; p++) {
-            const FN(ahead) ahead = {next + p * STEP * sizeof(REAL), next_step};
+            const FN(ahead) ahead = {next + p * STEP * size, next_step};
             FN(panel_sum)(&panels[p], values + p * STEP, pitch, length, ahead, i == 0, !softmax, keep);
             if (i + span < n) continue;
             FN(panel_conclude)(job, &panels[p], log_count);
-            if (n <= span && !reduces) FN(panel_results)(job, &panels[p], values + p * STEP, pitch, n, keep);
+            if (n <= span && !reduces) FN(panel_results)(job, &panels[p], values + p * STEP, pitch, n, NULL, keep);
         }
     }
     uint32_t any_left = 0;
@@ -242,9 +248,12 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     for (ptrdiff_t i = 0; i < n && !reduces; i += span) {
         const ptrdiff_t length = n - i < span ? n - i : span;
         if (n > span) {
-            FN(block_load)(job, job->x + at.x, count, i, length, values, pitch);
-            for (int p = 0; p * STEP < count; p++)
-                FN(panel_results)(job, &panels[p], values + p * STEP, pitch, length, NULL);
+            FN(block_load)(job, x, count, i, length, values, pitch);
+            const char *next = i + span < n ? x + (i + span) * step : following;
+            for (int p = 0; p * STEP < count; p++) {
+                const FN(ahead) ahead = {next + p * STEP * size, next_step};
+                FN(panel_results)(job, &panels[p], values + p * STEP, pitch, length, &ahead, NULL);
+            }
         }
         /* FN(row) has written the rows left to it, before a result in place of x could be in its way: take them over */
         for (int row = 0; row < count && any_left; row++)
@@ -258,8 +267,12 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
 static int FN(panel_fits)(const ss_job *job)
 {
     if (job->mask || job->reduced != 1 || job->kept == 0 || job->n == 0) return 0;
-    if (job->kept_shape[job->kept - 1] < SS_W) return 0;
-    return job->kept_x[job->kept - 1] == (ptrdiff_t)sizeof(REAL) || job->n < SHORT_ROW;
+    const ptrdiff_t inner = job->kept_shape[job->kept - 1], rows = inner < STEP ? inner : STEP;
+    if (inner < SS_W) return 0;
+    if (job->kept_x[job->kept - 1] == (ptrdiff_t)sizeof(REAL) || job->n < SHORT_ROW) return 1;
+    /* transposing is worth it while it saves more than idle lanes, and terms computed twice, cost */
+    const int keeps = job->operation == SS_SOFTMAX || (job->operation == SS_CROSS_ENTROPY && job->y);
+    return job->n * STEP <= rows * (keeps ? CHUNK : LONG_ROW);
 }
 
 /* How rows are cut into blocks: the buffer, elements of a column in it, and panels side by side. */

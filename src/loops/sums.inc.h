@@ -40,4 +40,7 @@ static inline vpair ss_ratio_single(vd peak, vpair rest, vd exponent)
 }
 
 /* log1p of that ratio: what logsumexp exceeds the peak by. */
-static inline vpair ss_log_excess(vd peak, vpair rest, vd exponent) { return ss_log1p_pair(ss_ratio(peak, rest, exponent)); }
+static inline vpair ss_log_excess(vd peak, vpair rest, vd exponent)
+{
+    return ss_log1p_pair(ss_ratio(peak, rest, exponent));
+}
