@@ -241,7 +241,10 @@ def sigmoid_cross_entropy_loss(
 
     weight = None
     if ignored is not None:
-        counts = _cut_off(xp, as_logits(targets, "target")[1], ignored) != ignored
+        floating = as_logits(targets, "target")[1]
+        # What is left without the fraction has the same type. A label that this type does not hold is nowhere in it.
+        held = int(xp.asarray(ignored, dtype=floating.dtype)) == ignored
+        counts = xp.trunc(floating) != (float(ignored) if held else math.nan)
         # Weight 0 for a loss that is finite whatever the logit was: exactly nothing.
         x, weight = xp.where(counts, x, 0.0), xp.astype(counts, x.dtype)
         if mode == "valid":

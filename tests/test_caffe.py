@@ -268,6 +268,14 @@ def test_sigmoid_ignores_what_its_integer_part_says(dtype):
         assert math.isnan(caffe.sigmoid_cross_entropy_loss(data, target, ignore_label=ignored))
 
 
+@pytest.mark.parametrize("ignored, places", [(2**24, [0]), (2**24 + 1, []), (2**31 - 1, []), (-(2**31), [3])])
+def test_sigmoid_ignores_no_rounded_label(ignored, places):
+    """float32 holds 2^24 and 2^24 + 2 but not the number between them: no target is that one."""
+    target = np.array([[2.0**24, 2.0**24 + 2, 2.0**31, -(2.0**31), math.inf, math.nan]], "float32")
+    _, grad = caffe.sigmoid_cross_entropy_loss(np.ones(target.shape), target, ignore_label=ignored, return_grad=True)
+    assert np.flatnonzero(grad[0] == 0).tolist() == places
+
+
 @pytest.mark.parametrize("t", [0.0, 1.0])
 def test_sigmoid_hard_logits(t, dtype):
     """Losses and gradients of every size, one at a time; Caffe's are 0 beyond 16.6 or 36.7."""
