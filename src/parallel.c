@@ -78,9 +78,10 @@ static void ss_run_rows(const ss_kernels *kernels, int type, const ss_job *job, 
         kernels->rows[type](job, first, last);
     } else {
         ss_job own = *job;
-        own.terms = malloc(bytes);
+        char *memory = malloc(bytes + 63); /* terms begin on a line of the cache: vectors do not straddle two */
+        own.terms = memory ? (double *)(memory + (64 - (uintptr_t)memory % 64) % 64) : NULL;
         kernels->rows[type](&own, first, last);
-        free(own.terms);
+        free(memory);
     }
     ss_float_leave(mode);
 }

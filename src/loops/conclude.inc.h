@@ -75,7 +75,8 @@ static ptrdiff_t FN(participants)(const ss_job *job, ss_offsets at)
 static double FN(logarithm)(const ss_job *job, ss_offsets at, double peak, double shift, vpair excess)
 {
     const double count = job->operation == SS_LOGMEANEXP ? (double)FN(participants)(job, at) : 1.0;
-    const vpair log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
+    vpair log_count = ss_pair(v_set1(0.0), v_set1(0.0));
+    if (count != 1.0) log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
     const vd zero = v_set1(0.0);
     const vpair above = ss_pair_add(excess, ss_pair(v_sub(zero, log_count.hi), v_sub(zero, log_count.lo)));
     const vpair sum = ss_two_sum(v_set1(peak), above.hi);
