@@ -46,7 +46,20 @@ cdef struct loss_options:
 cdef inline object _one_value(double hi, double lo, double divisor, int type_num):
     """(hi + lo) / divisor in the real type, as a NumPy scalar; over nothing it is 0."""
     cdef double value = 0.0 if divisor == 0.0 else (hi + lo) / divisor
-    return np.float64(value) if type_num == cnp.NPY_DOUBLE else np.float32(value)
+    return np.float64(value) if type_num == cnp.NPY_DOUBLE else np.float32(<float> value)  # C's cast does not warn
+
+
+cdef inline object _rounded(const double *items, int ndim, cnp.npy_intp *shape, int type_num):
+    """Items as an array of the real type in C order, or as a NumPy scalar. C's cast does not warn where it overflows."""
+    cdef cnp.ndarray result = cnp.PyArray_EMPTY(ndim, shape, type_num, False)
+    cdef void *to = cnp.PyArray_DATA(result)
+    cdef Py_ssize_t k
+    for k in range(cnp.PyArray_SIZE(result)):
+        if type_num == cnp.NPY_DOUBLE:
+            (<double *> to)[k] = items[k]
+        else:
+            (<float *> to)[k] = <float> items[k]
+    return result[()]
 
 
 cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndarray targets, cnp.ndarray weights,
@@ -138,7 +151,7 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
         ss_sum_values(kernels, loss.items, job.rows, &hi, &lo)
         value = _one_value(hi, lo, divisor, type_num)
     else:
-        value = scratch[:job.rows].astype((<object> x).dtype).reshape([shape[i] for i in range(ndim - 1)])[()]
+        value = _rounded(loss.items, ndim - 1, shape, type_num)
     return (value, gradient) if return_grad else value
 
 

@@ -54,6 +54,7 @@ static inline int ss_plain(const ss_job *job)
    elements. */
 typedef struct {
     double peak, hi, lo, exponent;
+    ptrdiff_t place; /* of the peak that was left out, in a single tile */
 } ss_sum;
 
 /* What every element of a row needs: softmax multiplies by the pair, log_softmax subtracts it; the reductions return

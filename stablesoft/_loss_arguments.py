@@ -178,13 +178,15 @@ def compiled(xp, x):
     return is_numpy_namespace(xp) and dtype_name(x.dtype) in ("float32", "float64")
 
 
-def kernel_labels(labels):
-    """Labels as the kernels want them: contiguous int64, those beyond it out of range in any case."""
+def kernel_labels(labels, ignored):
+    """Checked labels and the ignored one as the kernels want them: contiguous int64, and an int64 or None."""
     if labels is None:
-        return None
-    if labels.dtype == np.uint64:
-        labels = np.minimum(labels, 2**62)
-    return np.ascontiguousarray(labels, dtype=np.int64).reshape(labels.shape)
+        return None, None
+    if ignored is not None and not _holds(np, labels.dtype, ignored):
+        ignored = None
+    if labels.dtype == np.uint64 and ignored is not None and ignored >= 2**63:
+        labels, ignored = np.where(labels == ignored, -1, labels.astype(np.int64)), -1
+    return np.ascontiguousarray(labels, dtype=np.int64).reshape(labels.shape), ignored
 
 
 def cast_back(xp, result, dtype):

@@ -67,7 +67,8 @@ def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_gra
     result = None
     if compiled(xp, x):
         wide = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
-        result = _native.softmax_loss(x, axis, kernel_labels(labels), targets, wide, ignored, smoothing, z_loss, gamma,
+        labels, ignored = kernel_labels(labels, ignored)
+        result = _native.softmax_loss(x, axis, labels, targets, wide, ignored, smoothing, z_loss, gamma,
                                       factor, divisor, cap, reduction, weighs, return_grad)  # fmt: skip
     else:
         with np.errstate(all="ignore"):  # infinities, NaN and underflow are answers here, not accidents

@@ -97,7 +97,8 @@ static inline void ss_focus(const ss_logistic *s, vd x, vd target, double alpha,
     if (!isnan(alpha)) power = v_mul(power, v_fma(v_set1(alpha), target, v_mul(v_set1(1.0 - alpha), rest)));
     const vd smaller = v_select(v_eq(lift, one), v_mul(s->smaller.hi, lowered), s->smaller.hi);
     const vd ratio = v_mul(s->larger.hi, v_div(smaller, q.hi));
-    const vd growth = v_mul(*loss, v_mul(v_fma(v_set1(-2.0), target, one), ratio));
+    vd growth = v_mul(*loss, v_mul(v_fma(v_set1(-2.0), target, one), ratio));
+    growth = v_select(v_eq(*loss, v_set1(INFINITY)), zero, growth); /* sigma goes faster than the loss comes */
     *slope = ss_part(power, v_add(*slope, ss_part(v_set1(gamma), growth)));
     *loss = ss_part(power, *loss);
 }

@@ -138,7 +138,7 @@ static void FN(loss_block)(const ss_loss *loss, ptrdiff_t first_row, int count, 
 
 static void FN(losses)(const ss_loss *loss, ptrdiff_t first, ptrdiff_t last)
 {
-    const int plain = loss->labels && loss->smoothing == 0.0;
+    const int sharp = loss->smoothing == 0.0 || loss->job.n == 1, plain = loss->labels && sharp;
     FN(blocking) by;
     if (plain && loss->gamma == 0.0 && loss->z_loss == 0.0 && FN(panel_fits)(&loss->job) && FN(blocks_begin)(&loss->job, &by)) {
         for (ptrdiff_t row = first, count; row < last; row += count) {
@@ -152,7 +152,7 @@ static void FN(losses)(const ss_loss *loss, ptrdiff_t first, ptrdiff_t last)
         ptrdiff_t label = loss->labels ? (ptrdiff_t)loss->labels[row] : -1;
         double weight = label < 0 ? 0.0 : loss->weights ? loss->weights[label] : 1.0;
         const ss_offsets at = row_offsets(&loss->job, row);
-        if (plain || (label < 0 && loss->labels) || (loss->smoothing == 0.0 && FN(dense_label)(loss, at, &label, &weight)))
+        if (plain || (label < 0 && loss->labels) || (sharp && FN(dense_label)(loss, at, &label, &weight)))
             FN(loss_label_row)(loss, row, label, weight);
         else
             FN(dense_row)(loss, row, label);

@@ -59,8 +59,9 @@ static void FN(dense_weigh)(const FN(dense) *row, double gamma, int cost, FN(den
         vpair on_loss = ss_pair(v_set1(1.0), zero), on_gradient = on_loss;
         if (gamma != 0.0) ss_label_focus(gamma, &end, FN(reciprocal)(end.total), term, &on_loss, &on_gradient);
         vpair value = cost ? ss_pair_mul(ss_pair_mul(a, on_loss), end.loss) : ss_pair_mul(a, on_gradient);
-        const vm endless = v_eq(end.loss.hi, v_set1(INFINITY)), none = v_eq(a.hi, zero);
-        if (cost) value = ss_choose(endless, ss_pair(v_mul(a.hi, end.loss.hi), zero), value);
+        const vm none = v_eq(a.hi, zero), large = v_eq(ss_abs(v_mul(a.hi, end.loss.hi)), v_set1(INFINITY));
+        const vd half = v_sub(v_mul(highest, v_set1(0.5)), v_mul(x, v_set1(0.5))); /* of a loss that may overflow without a */
+        if (cost) value = ss_choose(large, ss_pair(v_mul(v_set1(2.0), v_mul(a.hi, half)), zero), value);
         v_store(tile->hi + i, v_select(none, zero, value.hi));
         v_store(tile->lo + i, v_select(none, zero, value.lo));
     }
@@ -165,8 +166,9 @@ static void FN(dense_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label)
     const vpair log = ss_pair_add(ss_pair(v_set1(sum.peak + shift), v_set1(0.0)), common.end.excess);
     vpair item = FN(dense_sum)(loss, at, label, &common, SS_SUM_COSTS);
     if (loss->z_loss != 0.0 && isfinite(lane(item.hi))) {
-        const vpair square = ss_pair_mul(ss_pair_mul(log, log), ss_pair(v_set1(loss->z_loss), v_set1(0.0)));
-        item = ss_pair_add(item, ss_pair_mul(square, FN(dense_sum)(loss, at, label, &common, SS_SUM_WEIGHTS)));
+        const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair(v_set1(loss->z_loss), v_set1(0.0))), log);
+        const vpair part = ss_pair_mul(square, FN(dense_sum)(loss, at, label, &common, SS_SUM_WEIGHTS));
+        item = isfinite(lane(part.hi)) ? ss_pair_add(item, part) : ss_pair(v_set1(INFINITY), v_set1(0.0));
     }
     loss->items[row] = isfinite(lane(item.hi)) ? lane(v_add(item.hi, item.lo)) : lane(item.hi);
     if (!job->y) return;
@@ -177,7 +179,7 @@ static void FN(dense_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label)
                        ss_pair_mul(ss_pair_mul(ss_reciprocal(common.end.total), whole), scale));
 }
 
-/* Where one class alone has a probability the row has a label: there the gradient must not cancel. */
+/* Where one class alone has a probability, or is alone, the row has a label: there the gradient must not cancel. */
 static int FN(dense_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t *label, double *weight)
 {
     int found = 0;
@@ -187,7 +189,8 @@ static int FN(dense_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t *label,
     for (ptrdiff_t i = 0; i < loss->job.n; i++) {
         REAL t;
         memcpy(&t, loss->targets + element_offsets(&loss->job, at, i).mask, sizeof t);
-        const double a = loss->weights ? (double)t * loss->weights[i] : (double)t;
+        const double smoothed = (double)t + loss->smoothing * (1.0 - (double)t); /* of one class */
+        const double a = loss->weights ? smoothed * loss->weights[i] : smoothed;
         if (a == 0.0) continue;
         if (found++) return 0;
         *label = i;

@@ -93,26 +93,13 @@ static void FN(loss_slowly)(const ss_job *job, ss_offsets at, ptrdiff_t label, c
     FN(loss_put)(job, at, label, 0.0 - ldexp(value, (int)fmax(by->others_unit + unit, -3000.0)));
 }
 
-/* First place of the peak; in blocks, so that the compiler compares many at once. */
-static ptrdiff_t FN(loss_place)(const REAL *x, ptrdiff_t n, REAL peak)
-{
-    ptrdiff_t i = 0;
-    for (; i + 128 <= n; i += 128) {
-        int found = 0;
-        for (ptrdiff_t j = 0; j < 128; j++) found |= x[i + j] == peak;
-        if (found) break;
-    }
-    while (i < n - 1 && x[i] != peak) i++;
-    return i;
-}
-
 /* Beyond these powers of two a factor could leave the range of the numbers on the way to a result within it. */
 #define SS_SLOPE_BETWEEN (-400.0)
 #define SS_SLOPE_LEAST 0x1p-120
 #define SS_SLOPE_MOST 0x1p120
 
-/* `terms` and x of the whole row, or NULL: then the terms are computed again. */
-static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by, const REAL *x,
+/* `terms` of the whole row but for the peak at `place`, or NULL: then the terms are computed again. */
+static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by, ptrdiff_t place,
                               double *terms)
 {
     const double size = fabs(lane(by->factor.hi)), between = by->exponent - by->unit;
@@ -133,7 +120,6 @@ static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label,
     /* Kept terms are in units of 2^exponent, and the peak's was left out: put it in, and the label's. */
     const double units = ldexp(1.0, (int)between);
     SS_TABLES;
-    const ptrdiff_t place = FN(loss_place)(x, job->n, (REAL)by->peak);
     const vpair top = FN(term)(v_set1(by->peak), ss_scale_bits(v_set1(by->exponent), FN(OFFSET)), table_hi, table_lo);
     FN(replace)(terms + place, lane(top.hi), lane(top.lo));
     FN(replace)(terms + label, lane(mine.hi) * (moved / units), lane(mine.lo) * (moved / units));
@@ -187,16 +173,23 @@ static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t lab
         /* z L^2 with L = logsumexp adds 2 z L p to every element; the label's own share goes with the others */
         const vpair log = ss_pair_add(ss_pair(highest, v_set1(0.0)), end.excess);
         const vpair slope = ss_pair_mul(log, ss_pair(v_set1(2.0 * loss->z_loss), v_set1(0.0)));
-        const vpair share = ss_pair_mul(slope, term);
-        item = ss_pair_add(item, ss_pair_mul(ss_pair_mul(log, log), ss_pair(v_set1(loss->z_loss), v_set1(0.0))));
+        const vm cut = v_lt(near, v_sub(peak, v_set1(SS_TERM_REACH - 1.0))); /* the slope may be larger than what was cut is small */
+        const vpair share = ss_choose(cut, ss_pair(v_set1(0.0), v_set1(0.0)), ss_pair_mul(slope, term));
+        const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair(v_set1(loss->z_loss), v_set1(0.0))), log);
+        const vd size = v_mul(v_mul(log.hi, v_set1(loss->z_loss)), log.hi); /* the pair is NaN where this overflows */
+        const vm infinite = v_eq(v_max(item.hi, size), v_set1(INFINITY));
+        item = ss_choose(infinite, ss_pair(v_set1(INFINITY), v_set1(0.0)), ss_pair_add(item, square));
         by.others = ss_pair_add(ss_pair_scale_down(by.others, v_set1(by.others_unit)),
                                 ss_pair(v_sub(v_set1(0.0), share.hi), v_sub(v_set1(0.0), share.lo)));
         by.others_unit = 0.0;
         by.factor = ss_pair_mul(by.factor, ss_pair_add(one, slope));
     }
     loss->items[row] = lane(v_mul(v_add(item.hi, item.lo), v_set1(weight)));
+    /* where peak - x overflows the rest of the loss is nothing beside it, and a small weight may bring it back */
+    if (isinf(lane(end.loss.hi)) && loss->z_loss == 0.0)
+        loss->items[row] = 2.0 * (weight * (0.5 * lane(highest) - 0.5 * lane(mine)));
     /* no second element above -inf: then there are no terms */
-    if (job->y) FN(loss_gradient)(job, at, label, &by, x, keep && shift == 0.0 && sum.hi != 0.0 ? terms : NULL);
+    if (job->y) FN(loss_gradient)(job, at, label, &by, sum.place, keep && shift == 0.0 && sum.hi != 0.0 ? terms : NULL);
 #if SS_HAVE_STREAM
     if (job->stream) v_fence();
 #endif

@@ -64,28 +64,27 @@ static inline ss_label label_f32(vd peak, vpair rest, vd exponent, vpair gap, vp
     return end;
 }
 
-/* a^power for a positive pair times 2^unit; 0 where it would be below 2^-1000. */
+/* a^power for a positive pair times 2^unit, at most 1; 0 where it would be below 2^-1150. */
 static inline vpair ss_raise(vpair a, vd unit, double power)
 {
     SS_TABLES;
     const vpair log = ss_pair_mul(ss_log_pair(a, unit), ss_pair(v_set1(power), v_set1(0.0)));
-    const vm tiny = v_lt(log.hi, v_set1(-693.0));
-    const vd hi = v_select(tiny, v_set1(-693.0), log.hi), lo = v_select(tiny, v_set1(0.0), log.lo);
-    const vpair result = ss_exp_pair(hi, lo, ss_scale_bits(v_set1(0.0), 0), table_hi, table_lo);
-    return ss_pair(v_select(tiny, v_set1(0.0), result.hi), v_select(tiny, v_set1(0.0), result.lo));
+    const vm tiny = v_lt(log.hi, v_set1(-800.0));
+    const vd hi = v_select(tiny, v_set1(-800.0), log.hi), lo = v_select(tiny, v_set1(0.0), log.lo), exponent = ss_exponent(hi);
+    return ss_pair_scale_down(ss_exp_pair(hi, lo, ss_scale_bits(exponent, 0), table_hi, table_lo), exponent);
 }
 
 /* What focal loss multiplies by: the loss by q^gamma, p by q^gamma (1 + gamma p loss / q), with q = 1 - p of the label.
-   `term` as for the label; loss / q is 1 for tiny q, and where the loss is infinite p is nothing. */
+   `term` as for the label; loss / q is 1 for tiny q. Where the term was cut off p loss is nothing. */
 static inline void ss_label_focus(double gamma, const ss_label *end, vpair inverse, vpair term, vpair *on_loss,
                                   vpair *on_gradient)
 {
     const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), nothing = ss_pair(v_set1(0.0), v_set1(0.0));
     const vpair q = ss_pair_mul(end->others, inverse), p = ss_pair_mul(term, inverse);
     const vd down = v_sub(end->others_unit, end->unit);
-    const vm none = v_eq(q.hi, v_set1(0.0)), endless = v_eq(end->loss.hi, v_set1(INFINITY));
+    const vm none = v_eq(q.hi, v_set1(0.0)), cut = v_lt(v_set1(SS_TERM_REACH - 1.0), end->loss.hi);
     const vpair growth = ss_pair_div(end->loss, ss_pair_scale_down(q, v_max(down, v_set1(-800.0))));
-    const vpair ratio = ss_choose(endless, nothing, ss_choose(v_lt(v_set1(-800.0), down), growth, one));
+    const vpair ratio = ss_choose(cut, nothing, ss_choose(v_lt(v_set1(-800.0), down), growth, one));
     const vpair slope = ss_pair_mul(ss_pair_mul(p, ratio), ss_pair(v_set1(gamma), v_set1(0.0)));
     *on_loss = ss_choose(none, nothing, ss_raise(ss_choose(none, one, q), down, gamma));
     *on_gradient = ss_choose(none, nothing, ss_pair_mul(*on_loss, ss_pair_add(one, slope)));

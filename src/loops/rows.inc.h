@@ -206,7 +206,7 @@ static ss_sum FN(sum_tile)(const REAL *x, ptrdiff_t n, int rest, double *terms)
                                                  : FN(sum_terms)(x, n, bound, skip, 0, 1, terms)
                                    : near ? FN(sum_terms)(x, n, bound, skip, 1, 0, NULL)
                                           : FN(sum_terms)(x, n, bound, skip, 0, 0, NULL));
-    const ss_sum sum = {(double)extent.peak, lane(total.hi), lane(total.lo), lane(ss_exponent(v_set1(bound)))};
+    const ss_sum sum = {(double)extent.peak, lane(total.hi), lane(total.lo), lane(ss_exponent(v_set1(bound))), skip};
     return sum;
 }
 
