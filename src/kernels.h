@@ -99,8 +99,8 @@ typedef struct {
 /* Above this magnitude x - peak is reduced instead of x: exact, as what matters lies within a factor 2 of the peak. */
 #define SS_HUGE 0x1p45
 
-/* Whether a part of a row can be summed as it is. The limit below is a loose one: beside a peak of -SS_HUGE elements beyond
-   it still count. */
+/* Whether a part of a row can be summed as it is. The limit below is a loose one: beside a peak of -SS_HUGE elements
+   beyond it still count. */
 static inline int ss_reducible(double peak) { return peak <= SS_HUGE && peak >= -2.0 * SS_HUGE; }
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -128,5 +128,8 @@ const ss_kernels *const *ss_available(void);
 /* parallel.c: the whole job, in threads where it is large enough. */
 void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads);
 int ss_threads(void);
+
+/* How many threads a loop over so many elements, all of them independent, is worth. */
+int ss_parts(double elements, int threads);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Losses over threads; their sums are exact, so no number of threads can change them. Checks of the labels. */
+#include "float_mode.h"
 #include "isa/prelude.h"
 #include "isa/vec_base.h"
 #include "math/pair.h"
@@ -22,8 +23,11 @@ void ss_run_loss(const ss_kernels *kernels, int type, const ss_loss *loss, ptrdi
     if ((double)rows * (double)loss->job.n < SS_LOSS_PARALLEL) threads = 1;
     if (threads > rows) threads = (int)rows;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int part = 0; part < threads; part++)
+    for (int part = 0; part < threads; part++) {
+        const uint64_t mode = ss_float_enter();
         kernels->losses[type](loss, rows / threads * part, part + 1 < threads ? rows / threads * (part + 1) : rows);
+        ss_float_leave(mode);
+    }
 }
 
 /* Both sums have to give the same digits: an exact sum is rounded to SUM_BITS below its leading one, and a partial sum is taken
@@ -72,8 +76,12 @@ void ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss,
     if (threads > SS_MOST_THREADS) threads = SS_MOST_THREADS;
     if (n < SS_LOSS_PARALLEL) threads = 1;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int part = 0; part < threads; part++)
-        parts[part] = kernels->sigmoid[type](loss, n / threads * part, part + 1 < threads ? n / threads * (part + 1) : n, NULL);
+    for (int part = 0; part < threads; part++) {
+        const uint64_t mode = ss_float_enter();
+        const ptrdiff_t last = part + 1 < threads ? n / threads * (part + 1) : n;
+        parts[part] = kernels->sigmoid[type](loss, n / threads * part, last, NULL);
+        ss_float_leave(mode);
+    }
     if (!hi || ss_settle(parts, threads, hi, lo)) return;
     ss_total sum;
     ss_total_start(&sum);

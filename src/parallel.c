@@ -29,6 +29,12 @@ int ss_threads(void) { return 1; }
 /* Below this many elements a second thread costs more than it brings (about 10 us of work). */
 enum { SS_PARALLEL_ELEMENTS = 1 << 15, SS_MOST_PARTS = 256 };
 
+int ss_parts(double elements, int threads)
+{
+    if (elements < SS_PARALLEL_ELEMENTS || threads < 1) return 1;
+    return threads < SS_MOST_PARTS ? threads : SS_MOST_PARTS;
+}
+
 static void ss_run_parts(const ss_kernels *kernels, int type, const ss_job *job, ptrdiff_t row, int parts)
 {
     ss_sum sums[SS_MOST_PARTS], sum;
@@ -66,25 +72,27 @@ enum { SS_KEPT_BYTES = 900 << 10 };
 
 static void ss_run_rows(const ss_kernels *kernels, int type, const ss_job *job, ptrdiff_t first, ptrdiff_t last)
 {
+    const uint64_t mode = ss_float_enter();
     const size_t tiles = (size_t)((job->n + SS_TILE - 1) / SS_TILE), bytes = tiles * SS_TERMS * (type ? 16 : 8);
     if (job->operation != SS_SOFTMAX || tiles < 2 || tiles > SS_KEPT_TILES || bytes > SS_KEPT_BYTES) {
         kernels->rows[type](job, first, last);
-        return;
+    } else {
+        ss_job own = *job;
+        char *memory = malloc(bytes + 63); /* terms begin on a line of the cache: vectors do not straddle two */
+        own.terms = memory ? (double *)(memory + (64 - (uintptr_t)memory % 64) % 64) : NULL;
+        kernels->rows[type](&own, first, last);
+        free(memory);
     }
-    ss_job own = *job;
-    own.terms = malloc(bytes);
-    kernels->rows[type](&own, first, last);
-    free(own.terms);
+    ss_float_leave(mode);
 }
 
-void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads)
+static void ss_deal(const ss_kernels *kernels, int type, const ss_job *job, int threads)
 {
-    const double elements = (double)job->rows * (double)job->n;
-    if (threads <= 1 || elements < SS_PARALLEL_ELEMENTS) {
+    threads = ss_parts((double)job->rows * (double)job->n, threads);
+    if (threads == 1) {
         ss_run_rows(kernels, type, job, 0, job->rows);
         return;
     }
-    if (threads > SS_MOST_PARTS) threads = SS_MOST_PARTS;
     if (ss_plain(job) && job->rows < 4 * (ptrdiff_t)threads && job->n >= SS_PARALLEL_ELEMENTS) {
         for (ptrdiff_t row = 0; row < job->rows; row++) ss_run_parts(kernels, type, job, row, threads);
         return;
@@ -94,4 +102,11 @@ void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads)
     for (int part = 0; part < threads; part++)
         ss_run_rows(kernels, type, job, job->rows / threads * part,
                     part + 1 < threads ? job->rows / threads * (part + 1) : job->rows);
+}
+
+void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads)
+{
+    const uint64_t mode = ss_float_enter();
+    ss_deal(kernels, type, job, threads);
+    ss_float_leave(mode);
 }

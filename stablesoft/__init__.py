@@ -1,5 +1,6 @@
 """Softmax, log-sum-exp and their relatives, right to the last digit and the same bits every time."""
 
+from . import caffe
 from ._config import show_config
 from ._cumulative import logcumsumexp
 from ._elementwise import (
@@ -19,6 +20,7 @@ from ._reductions import log_softmax, logmeanexp, logsumexp, softmax
 __version__ = "0.1.0"
 
 __all__ = [
+    "caffe",
     "expit",
     "log1mexp",
     "log_expit",

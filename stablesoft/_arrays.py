@@ -83,8 +83,8 @@ def _common_dtype(xp, arrays, scalars):
     return dtype
 
 
-def convert(values):
-    """Arrays of one library, floating dtype and shape out of named values.
+def promote(values):
+    """Arrays of one library and floating dtype out of named values, each in its own shape.
 
     Parameters
     ----------
@@ -105,7 +105,12 @@ def convert(values):
     compute = xp.float32 if dtype_name(dtype) in _NARROW else dtype
     for name, value in weak.items():
         arrays[name] = xp.asarray(value, dtype=compute, device=None if like is None else device(like))
-    arrays = {n: x if x.dtype == compute else xp.astype(x, compute) for n, x in arrays.items()}
+    return xp, {n: x if x.dtype == compute else xp.astype(x, compute) for n, x in arrays.items()}, dtype
+
+
+def convert(values):
+    """The same as `promote`, in one common shape."""
+    xp, arrays, dtype = promote(values)
     shape = _broadcast_shape(arrays)
     arrays = {n: x if x.shape == shape else xp.broadcast_to(x, shape) for n, x in arrays.items()}
     return xp, arrays, dtype

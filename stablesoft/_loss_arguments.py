@@ -72,7 +72,8 @@ def as_number(value, name, low, high=math.inf):
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be one real number, not {value!r}") from None
     if not low <= number <= high or math.isinf(number):
-        bounds = f"in [{low:g}, {high:g}]" if high < math.inf else f"finite and at least {low:g}"
+        least = f" and at least {low:g}" if low > -math.inf else ""
+        bounds = f"in [{low:g}, {high:g}]" if high < math.inf else f"finite{least}"
         raise ValueError(f"{name} must be {bounds}, not {value!r}")
     return number
 
@@ -128,8 +129,11 @@ def as_targets(xp, labels, x, axis, name="labels"):
     return array, None
 
 
-def check_labels(xp, labels, classes, ignored, name="labels"):
-    """Raise for the first label outside [0, classes) that is not the ignored one, where the values can be seen."""
+def check_labels(xp, labels, classes, ignored, name="labels", given=None):
+    """Raise for the first label outside [0, classes) that is not the ignored one, where the values can be seen.
+
+    The error speaks of them as they were given, which may be in another shape and with fractions.
+    """
     if is_dask_namespace(xp) or is_jax_namespace(xp) or "cuda" in str(device(labels)) or "cupy" in xp.__name__:
         return
     bad = (labels < 0) | (labels >= classes)
@@ -137,10 +141,12 @@ def check_labels(xp, labels, classes, ignored, name="labels"):
         bad = bad & (labels != ignored) if _holds(xp, labels.dtype, ignored) else bad
     if not bool(xp.any(bad)):
         return
+    given = labels if given is None else given
     flat = np.asarray(bad).reshape(-1)
-    position = np.unravel_index(int(np.argmax(flat)), tuple(labels.shape))
+    position = np.unravel_index(int(np.argmax(flat)), tuple(given.shape))
     place = ", ".join(str(int(i)) for i in position)
-    raise ValueError(f"{name}[{place}] is {int(labels[position])}, which is not one of the {classes} classes 0 ... {classes - 1}")
+    value = int(given[position]) if xp.isdtype(given.dtype, "integral") else float(given[position])
+    raise ValueError(f"{name}[{place}] is {value}, which is not one of the {classes} classes 0 ... {classes - 1}")
 
 
 def _holds(xp, dtype, value):

@@ -33,6 +33,8 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
     weights = 1.0 if weight is None else xp.reshape(weight, tuple(-1 if i == axis else 1 for i in range(x.ndim)))
     if labels is not None:
         t, counts, bad = _one_hot(xp, x, axis, labels, ignored)
+        if ignored is not None:
+            x = xp.where(counts, x, 0.0)  # a NaN in an ignored row reaches no derivative
     else:
         t, counts, bad = targets, None, None
     hard = xp.sum(t * weights, axis=axis, keepdims=True) if weighs else None
@@ -130,7 +132,7 @@ def sigmoid_definition(xp, x, t, *, weight, positive, focal, alpha, gamma, facto
         items = xp.where(power == 0, 0.0, power * xp.where(power == 0, 0.0, items))
     if weight is not None:
         items, slope = items * weight, slope * weight
-    if reduction == "mean" and divisor < 0:
+    if reduction == "mean" and isinstance(divisor, float) and divisor < 0:
         divisor = float(math.prod(x.shape))
     elif reduction != "mean":
         divisor = 1.0

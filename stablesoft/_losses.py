@@ -30,7 +30,7 @@ __all__ = ["sigmoid_cross_entropy", "sigmoid_focal_loss", "softmax_cross_entropy
 
 
 def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs=False, smoothing=0.0, z_loss=0.0,
-                 gamma=0.0, factor=1.0, divisor=-1.0, cap=math.inf, weight_name="weight"):
+                 gamma=0.0, factor=1.0, divisor=-1.0, cap=math.inf, name="labels", given=None, weight_name="weight"):
     """Answer any softmax loss.
 
     Parameters
@@ -45,8 +45,10 @@ def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_gra
         Of the gradient; of loss and gradient where the reduction is "mean", negative: what the reduction calls for.
     cap : float
         Largest loss of one row; the gradient does not know it.
+    name, given : str, array
+        What an error calls the labels, and how the user gave them where that is in another form.
     weight_name : str
-        What the user calls `weight`.
+        What an error calls the weights.
 
     Returns
     -------
@@ -58,12 +60,12 @@ def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_gra
     classes = x.shape[axis]
     reduction, return_grad = as_reduction(reduction), as_flag(return_grad, "return_grad")
     ignored = as_ignored(ignored)
-    labels, targets = as_targets(xp, labels, x, axis)
+    labels, targets = as_targets(xp, labels, x, axis, name)
     if targets is not None and ignored is not None:
         raise ValueError("ignore_index needs integer labels; give ignored rows the probability 0 everywhere")
     weight = as_class_weight(xp, weight, x, classes, weight_name)
     if labels is not None:
-        check_labels(xp, labels, classes, ignored)
+        check_labels(xp, labels, classes, ignored, name, given)
     result = None
     if compiled(xp, x):
         wide = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
@@ -221,8 +223,8 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
                         return_grad=return_grad, gamma=gamma, weight_name="alpha")  # fmt: skip
 
 
-def _sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, focal=False, alpha=math.nan, gamma=0.0,
-                  factor=1.0, divisor=-1.0):
+def sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, focal=False, alpha=math.nan, gamma=0.0,
+                 factor=1.0, divisor=-1.0):
     """Answer any sigmoid loss; `factor` and `divisor` as in `softmax_loss`."""
     xp, x, dtype = as_logits(logits)
     reduction, return_grad = as_reduction(reduction), as_flag(return_grad, "return_grad")
@@ -292,7 +294,7 @@ def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, redu
     >>> float(stablesoft.sigmoid_cross_entropy([40.0], [1.0]))  # doctest: +ELLIPSIS
     4.248354255291...e-18
     """
-    return _sigmoid_loss(logits, targets, weight=weight, positive=pos_weight, reduction=reduction, return_grad=return_grad)
+    return sigmoid_loss(logits, targets, weight=weight, positive=pos_weight, reduction=reduction, return_grad=return_grad)
 
 
 @accelerated_loss
@@ -352,5 +354,5 @@ def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0, reduction="mea
     """
     gamma = as_number(gamma, "gamma", 0.0)
     alpha = math.nan if alpha is None else as_number(alpha, "alpha", 0.0, 1.0)
-    return _sigmoid_loss(logits, targets, weight=None, positive=None, reduction=reduction, return_grad=return_grad,
-                         focal=True, alpha=alpha, gamma=gamma)  # fmt: skip
+    return sigmoid_loss(logits, targets, weight=None, positive=None, reduction=reduction, return_grad=return_grad,
+                        focal=True, alpha=alpha, gamma=gamma)  # fmt: skip

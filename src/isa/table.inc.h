@@ -12,20 +12,23 @@
 #define TILE SS_TILE
 #define STEP (4 * SS_W)
 #define TERMS_LOW SS_TERMS
-/* Panels: CHUNK * STEP <= TILE, and no more additions per accumulator than a tile has (4096 / 4 W). Rows shorter than
-   SHORT_ROW are laid across the lanes, where a row of its own would leave most of them idle. */
+/* Panels: CHUNK * STEP <= TILE, and no more additions per accumulator than a tile has (4096 / 4 W). A row of its own
+   costs as much as some hundred elements besides them, so that shorter rows are laid across the lanes: always below
+   SHORT_ROW; where all lanes are taken up to CHUNK if terms are kept (softmax), else up to LONG_ROW. */
 #define CHUNK 64
 #define SHORT_ROW 32
-/* Blocks: half of a second-level cache, and rows enough for runs of some lines. */
-#define BLOCK_BYTES (1 << 19)
-#define BLOCK_PANELS 16
+#define LONG_ROW 256
+/* Blocks: a quarter of a second-level cache at most, and rows enough for runs of several lines. */
+#define BLOCK_BYTES (1 << 18)
+#define BLOCK_PANELS 8
 #define BLOCK_AHEAD 2048 /* bytes of a block that are on their way from memory before they are read */
+/* Elements that go through a buffer at a time, where loops take one operand and give another. */
+#define SS_PIECE 512
 /* |peak + excess| below this part of excess is left to the ladder (FN(logarithm) has the reasoning). */
 #define TOLERANCE_PAIR 0.25
 #define TOLERANCE_SINGLE 0.125
 
 #include "../math/elementwise.h"
-#include "../loops/elementwise.inc.h"
 #include "../loops/loss_sums.inc.h"
 #include "../loops/logistic.inc.h"
 #include "../loops/items.inc.h"
@@ -55,6 +58,8 @@
 #undef REAL
 #undef SINGLE
 #undef FN
+
+#include "../loops/elementwise.inc.h"
 
 #define SS_PASTE(a, b) a##b
 #define SS_TABLE(isa) SS_PASTE(ss_kernels_, isa)

@@ -48,7 +48,8 @@ static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 /* A square of SS_W x SS_W values, transposed; the steps from row to row are in bytes. */
 static inline __m256d v_two_halves(const char *low, const char *high)
 {
-    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd((const double *)low)), _mm_loadu_pd((const double *)high), 1);
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd((const double *)low)),
+                                _mm_loadu_pd((const double *)high), 1);
 }
 static inline void v_transpose(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
 {

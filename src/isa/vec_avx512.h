@@ -56,7 +56,8 @@ static inline void v_transpose(const char *from, ptrdiff_t step, char *to, ptrdi
 {
     for (int half = 0; half < 2; half++, from += 32, to += 4 * to_step) {
         const __m512d a = v_two_halves(from, from + 2 * step), b = v_two_halves(from + step, from + 3 * step);
-        const __m512d c = v_two_halves(from + 4 * step, from + 6 * step), d = v_two_halves(from + 5 * step, from + 7 * step);
+        const __m512d c = v_two_halves(from + 4 * step, from + 6 * step);
+        const __m512d d = v_two_halves(from + 5 * step, from + 7 * step);
         const __m512d even = _mm512_unpacklo_pd(a, b), even_below = _mm512_unpacklo_pd(c, d);
         const __m512d odd = _mm512_unpackhi_pd(a, b), odd_below = _mm512_unpackhi_pd(c, d);
         _mm512_storeu_pd((double *)to, _mm512_shuffle_f64x2(even, even_below, 0x88));
@@ -67,7 +68,8 @@ static inline void v_transpose(const char *from, ptrdiff_t step, char *to, ptrdi
 }
 static inline __m256 v_two_halves_f32(const char *low, const char *high)
 {
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)low)), _mm_loadu_ps((const float *)high), 1);
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)low)),
+                                _mm_loadu_ps((const float *)high), 1);
 }
 static inline void v_transpose_f32(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
 {

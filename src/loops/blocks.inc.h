@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Blocks: rows side by side in a buffer that stays in the second-level cache, one row a column: values[element * pitch + row].
-   From rows that are neighbours in memory a block is copied in runs of whole lines; rows that are contiguous
-   themselves are transposed. */
+   Blocks: rows side by side in a buffer that stays in the second-level cache, one row a column:
+   values[element * pitch + row]. From rows that are neighbours in memory a block is copied in runs of several lines;
+   rows that are contiguous themselves are transposed. */
 
 /* The rows of a block are a multiple of STEP; those after the last repeat the first. */
 static void FN(block_load)(const ss_job *job, const char *x, int count, ptrdiff_t first, ptrdiff_t length, REAL *values,
@@ -11,8 +11,8 @@ static void FN(block_load)(const ss_job *job, const char *x, int count, ptrdiff_
     if (row_step == size) {
         const ptrdiff_t run = count * size, ahead = 1 + BLOCK_AHEAD / run;
         for (ptrdiff_t i = 0; i < length; i++) {
-            const ptrdiff_t later = first + i + ahead;
-            const char *next = later < job->n ? x + later * step : x + run + (later - job->n) * step; /* the next block */
+            const ptrdiff_t later = first + i + ahead; /* at the end already in the next block */
+            const char *next = later < job->n ? x + later * step : x + run + (later - job->n) * step;
             const char *from = x + (first + i) * step;
             REAL *to = values + i * pitch;
             int row = 0;
@@ -25,7 +25,8 @@ static void FN(block_load)(const ss_job *job, const char *x, int count, ptrdiff_
     } else if (step == size && count % SS_W == 0 && length >= SS_W) {
         for (int row = 0; row < count; row += SS_W)
             for (ptrdiff_t i = 0; i < length; i += SS_W) {
-                const ptrdiff_t at = i < length - SS_W ? i : length - SS_W; /* the last square overlaps the one before */
+                /* the last square overlaps the one before */
+                const ptrdiff_t at = i < length - SS_W ? i : length - SS_W;
                 FN(transpose)(x + row * row_step + (first + at) * size, row_step,
                               (char *)(values + at * pitch + row), pitch * size);
             }
@@ -38,8 +39,8 @@ static void FN(block_load)(const ss_job *job, const char *x, int count, ptrdiff_
         for (ptrdiff_t i = 0; i < length; i++) values[i * pitch + row] = values[i * pitch];
 }
 
-static void FN(block_store)(const ss_job *job, char *y, int count, ptrdiff_t first, ptrdiff_t length, const REAL *values,
-                            ptrdiff_t pitch)
+static void FN(block_store)(const ss_job *job, char *y, int count, ptrdiff_t first, ptrdiff_t length,
+                            const REAL *values, ptrdiff_t pitch)
 {
     const ptrdiff_t size = sizeof(REAL), row_step = job->kept_y[job->kept - 1], step = job->reduced_y[0];
     y += first * step;
@@ -47,9 +48,11 @@ static void FN(block_store)(const ss_job *job, char *y, int count, ptrdiff_t fir
 #if SS_HAVE_STREAM
         const ptrdiff_t vector = SS_W * sizeof(double);
         if (job->stream && count % STEP == 0 && (uintptr_t)y % (uintptr_t)vector == 0 && step % vector == 0) {
-            for (ptrdiff_t i = 0; i < length; i++)
-                for (ptrdiff_t at = 0; at < count * size; at += vector) /* moved as doubles, whatever they are */
-                    v_stream((double *)(y + i * step + at), v_load((const double *)((const char *)(values + i * pitch) + at)));
+            for (ptrdiff_t i = 0; i < length; i++) {
+                const char *from = (const char *)(values + i * pitch); /* moved as doubles, whatever they are */
+                for (ptrdiff_t at = 0; at < count * size; at += vector)
+                    v_stream((double *)(y + i * step + at), v_load((const double *)(from + at)));
+            }
             return;
         }
 #endif
@@ -58,7 +61,8 @@ static void FN(block_store)(const ss_job *job, char *y, int count, ptrdiff_t fir
         for (int row = 0; row < count; row += SS_W)
             for (ptrdiff_t i = 0; i < length; i += SS_W) {
                 const ptrdiff_t at = i < length - SS_W ? i : length - SS_W;
-                FN(transpose)((const char *)(values + at * pitch + row), pitch * size, y + row * row_step + at * size, row_step);
+                FN(transpose)((const char *)(values + at * pitch + row), pitch * size,
+                              y + row * row_step + at * size, row_step);
             }
     } else {
         for (int row = 0; row < count; row++)

@@ -75,7 +75,8 @@ static ptrdiff_t FN(participants)(const ss_job *job, ss_offsets at)
 static double FN(logarithm)(const ss_job *job, ss_offsets at, double peak, double shift, vpair excess)
 {
     const double count = job->operation == SS_LOGMEANEXP ? (double)FN(participants)(job, at) : 1.0;
-    const vpair log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
+    vpair log_count = ss_pair(v_set1(0.0), v_set1(0.0));
+    if (count != 1.0) log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
     const vd zero = v_set1(0.0);
     const vpair above = ss_pair_add(excess, ss_pair(v_sub(zero, log_count.hi), v_sub(zero, log_count.lo)));
     const vpair sum = ss_two_sum(v_set1(peak), above.hi);
@@ -156,8 +157,8 @@ static SS_INLINE void FN(step)(const FN(maker) *make, int how, const REAL *x, co
 }
 
 /* `terms` hold a whole STEP beyond the end; x does not. */
-static SS_INLINE void FN(results)(const FN(maker) make, int how, const REAL *x, const double *terms, REAL *y, ptrdiff_t n,
-                                  int stream)
+static SS_INLINE void FN(results)(const FN(maker) make, int how, const REAL *x, const double *terms, REAL *y,
+                                  ptrdiff_t n, int stream)
 {
     REAL from[STEP], to[STEP];
     const int kept = how == SS_KEPT;
@@ -197,8 +198,10 @@ static void FN(write_from)(const ss_job *job, ss_offsets at, ptrdiff_t first, pt
                            const double *terms, const double *exponents)
 {
     REAL buffer[TILE + STEP], results[TILE + STEP];
-    const int logarithm = job->operation == SS_LOG_SOFTMAX, near = SINGLE && fabs(end->peak - end->shift) <= SS_EXP_NEAR;
-    const int direct = job->reduced == 1 && job->reduced_y[0] == (ptrdiff_t)sizeof(REAL), stream = direct && job->stream;
+    const int logarithm = job->operation == SS_LOG_SOFTMAX;
+    const int near = SINGLE && fabs(end->peak - end->shift) <= SS_EXP_NEAR;
+    const int direct = job->reduced == 1 && job->reduced_y[0] == (ptrdiff_t)sizeof(REAL);
+    const int stream = direct && job->stream;
     const FN(maker) make = FN(maker_of)(end, end->exponent);
     for (ptrdiff_t i = first; i < last; i += TILE) {
         const ptrdiff_t length = last - i < TILE ? last - i : TILE, tile = (i - first) / TILE;
@@ -242,7 +245,8 @@ static void FN(write)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff
 
 static void FN(row)(const ss_job *job, ptrdiff_t row)
 {
-    double one_tile[FN(KEPT)], exponents[SS_KEPT_TILES];
+    _Alignas(64) double one_tile[FN(KEPT)];
+    double exponents[SS_KEPT_TILES];
     double *terms = job->n <= TILE ? one_tile : job->n <= SS_KEPT_TILES * TILE ? job->terms : NULL;
     const ss_offsets at = row_offsets(job, row);
     if (job->operation != SS_SOFTMAX) terms = NULL;

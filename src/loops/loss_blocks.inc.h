@@ -83,6 +83,7 @@ static void FN(loss_block)(const ss_loss *loss, ptrdiff_t first_row, int count, 
     const ss_job *job = &loss->job;
     const ss_offsets at = row_offsets(job, first_row);
     const ptrdiff_t n = job->n, kept_x = job->kept_x[job->kept - 1], kept_y = job->kept_y[job->kept - 1];
+    const ptrdiff_t next_step = kept_x == (ptrdiff_t)sizeof(REAL) ? job->reduced_x[0] : STEP * (ptrdiff_t)sizeof(REAL);
     double *keep = job->y && n <= CHUNK ? terms : NULL;
     for (int row = 0; row % STEP || row < count; row++) {
         const int real = row < count ? row : 0; /* missing rows repeat the first */
@@ -97,9 +98,11 @@ static void FN(loss_block)(const ss_loss *loss, ptrdiff_t first_row, int count, 
     for (ptrdiff_t i = 0; i < n; i += span) {
         const ptrdiff_t length = n - i < span ? n - i : span;
         FN(block_load)(job, job->x + at.x, count, i, length, values, pitch);
+        const char *next = job->x + at.x + (i + span < n ? (i + span) * job->reduced_x[0] : count * kept_x);
         for (int p = 0; p * STEP < count; p++) {
             const int rows = count - p * STEP < STEP ? count - p * STEP : STEP;
-            FN(panel_sum)(&panels[p].panel, values + p * STEP, pitch, length, i == 0, 1, keep);
+            const FN(ahead) ahead = {next + p * STEP * sizeof(REAL), next_step};
+            FN(panel_sum)(&panels[p].panel, values + p * STEP, pitch, length, ahead, i == 0, 1, keep);
             if (i + span < n) continue;
             FN(loss_conclude)(loss, &panels[p], x_label + p * STEP, weight + p * STEP, items);
             memcpy(loss->items + first_row + p * STEP, items, (size_t)rows * sizeof *items);

@@ -130,7 +130,7 @@ static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label,
 static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label, double weight)
 {
     SS_TABLES;
-    double terms[FN(KEPT)];
+    _Alignas(64) double terms[FN(KEPT)];
     REAL buffer[TILE + STEP];
     const ss_job *job = &loss->job;
     const ss_offsets at = row_offsets(job, row);

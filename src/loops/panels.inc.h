@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Panels: STEP rows at once, one in each lane. For rows that are short, and for an axis whose neighbours in memory belong to
-   other rows (axis 1 of NCHW). Panels lie side by side in a block (blocks.inc.h): it is read once, summed and concluded, and
-   its results replace it before they are stored. Rows too long for that are read twice, in blocks of CHUNK elements.
+   Panels: STEP rows at once, one in each lane. For rows that are short, and for an axis whose neighbours in memory
+   belong to other rows (axis 1 of NCHW). Panels lie side by side in a block (blocks.inc.h): it is read once, summed and
+   concluded, and its results replace it before they are stored. Rows too long for that are read twice, in blocks of
+   CHUNK elements. While a panel is summed the next block is fetched.
    Only the common case is done here; a row with anything special in it (NaN, infinities, |x| > SS_HUGE, a sum too near a
    rounding boundary, a logarithm that cancels) is left to FN(row), which gives the bits this would have given. */
 
@@ -15,6 +16,12 @@ typedef struct {
     vd value[4];
     uint32_t left; /* a bit for each row that FN(row) has to do */
 } FN(panel);
+
+/* What is read after these elements: fetched while they keep the arithmetic units busy. */
+typedef struct {
+    const char *x;
+    ptrdiff_t step;
+} FN(ahead);
 
 static inline uint32_t FN(unless)(vm fine, int j)
 {
@@ -42,21 +49,23 @@ static inline FN(lanes) FN(panel_merge)(FN(lanes) a, FN(lanes) b, int rest)
 }
 
 /* The sums of one chunk, at most CHUNK elements. */
-static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t length, int rest, double *terms,
-                                 FN(lanes) sums[4], uint32_t *left)
+static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t length, const FN(ahead) *next, int rest,
+                                 double *terms, FN(lanes) sums[4], uint32_t *left)
 {
     SS_TABLES;
     enum { VECTORS = STEP / WR };
     REAL tops[STEP], nexts[STEP];
-    for (int j = 0; j < VECTORS; j++) {
-        vr top = vr_set1(-(REAL)INFINITY), next = top;
-        for (ptrdiff_t i = 0; i < length; i++) {
+    vr top[VECTORS], second[VECTORS];
+    for (int j = 0; j < VECTORS; j++) top[j] = second[j] = vr_set1(-(REAL)INFINITY);
+    for (ptrdiff_t i = 0; i < length; i++)
+        for (int j = 0; j < VECTORS; j++) {
             const vr value = vr_load(values + i * pitch + j * WR);
-            if (rest) next = vr_max(next, vr_min(top, value));
-            top = vr_max(top, value);
+            if (rest) second[j] = vr_max(second[j], vr_min(top[j], value));
+            top[j] = vr_max(top[j], value);
         }
-        vr_store(tops + j * WR, top);
-        vr_store(nexts + j * WR, next);
+    for (int j = 0; j < VECTORS; j++) {
+        vr_store(tops + j * WR, top[j]);
+        vr_store(nexts + j * WR, second[j]);
     }
     vd highest[4], lowest[4];
     vi scale[4];
@@ -64,21 +73,25 @@ static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t 
     FN(start)(&sum);
     for (int j = 0; j < 4; j++) {
         /* beyond SS_HUGE the row is left over; keep its arithmetic harmless */
-        const vd top = FN(load)(tops + j * SS_W);
-        const vd peak = v_min(v_set1(SS_HUGE), v_max(v_set1(-SS_HUGE), top));
-        *left |= FN(unless)(v_eq(peak, top), j);
+        const vd largest = FN(load)(tops + j * SS_W);
+        const vd peak = v_min(v_set1(SS_HUGE), v_max(v_set1(-SS_HUGE), largest));
+        *left |= FN(unless)(v_eq(peak, largest), j);
         sums[j].peak = peak;
         highest[j] = rest ? v_max(v_sub(peak, v_set1(FN(REACH))), FN(load)(nexts + j * SS_W)) : peak;
         lowest[j] = v_sub(highest[j], v_set1(FN(REACH)));
         sums[j].exponent = ss_exponent(highest[j]);
         scale[j] = ss_scale_bits(sums[j].exponent, FN(OFFSET));
     }
-    for (ptrdiff_t i = 0; i < length; i++)
+    for (ptrdiff_t i = 0; i < length; i++) {
+        for (size_t line = 0; line < STEP * sizeof(REAL); line += 64) v_prefetch(next->x + i * next->step + line);
+        vd value[4];
         for (int j = 0; j < 4; j++) {
-            vd value = v_max(lowest[j], FN(load)(values + i * pitch + j * SS_W));
-            if (rest) value = v_min(highest[j], value);
-            FN(accumulate)(&sum, j, value, scale[j], table_hi, table_lo, terms ? terms + i * STEP + j * SS_W : NULL);
+            value[j] = v_max(lowest[j], FN(load)(values + i * pitch + j * SS_W));
+            if (rest) value[j] = v_min(highest[j], value[j]);
         }
+        for (int j = 0; j < 4; j++)
+            FN(accumulate)(&sum, j, value[j], scale[j], table_hi, table_lo, terms ? terms + i * STEP + j * SS_W : NULL);
+    }
     for (int j = 0; j < 4; j++) {
         vpair total = FN(lane_total)(&sum, j);
         if (rest) {
@@ -91,47 +104,56 @@ static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t 
 }
 
 /* Adds `length` elements to the sums of a panel; `start`: the first ones. Terms are kept of a single chunk only. */
-static void FN(panel_sum)(FN(panel) *panel, const REAL *values, ptrdiff_t pitch, ptrdiff_t length, int start, int rest,
-                          double *terms)
+static void FN(panel_sum)(FN(panel) *panel, const REAL *values, ptrdiff_t pitch, ptrdiff_t length, FN(ahead) ahead,
+                          int start, int rest, double *terms)
 {
     FN(lanes) next[4];
     for (ptrdiff_t i = 0; i < length; i += CHUNK) {
         const ptrdiff_t count = length - i < CHUNK ? length - i : CHUNK;
         FN(lanes) *sums = start && i == 0 ? panel->sums : next;
         if (rest && terms)
-            FN(chunk_sum)(values + i * pitch, pitch, count, 1, terms, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 1, terms, sums, &panel->left);
         else if (rest)
-            FN(chunk_sum)(values + i * pitch, pitch, count, 1, NULL, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 1, NULL, sums, &panel->left);
         else if (terms)
-            FN(chunk_sum)(values + i * pitch, pitch, count, 0, terms, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 0, terms, sums, &panel->left);
         else
-            FN(chunk_sum)(values + i * pitch, pitch, count, 0, NULL, sums, &panel->left);
+            FN(chunk_sum)(values + i * pitch, pitch, count, &ahead, 0, NULL, sums, &panel->left);
+        ahead.x += count * ahead.step;
         for (int j = 0; j < 4 && sums == next; j++) panel->sums[j] = FN(panel_merge)(panel->sums[j], next[j], rest);
     }
 }
 
-/* Canonical sum and factor of each row, and for the reductions the value: peak + excess - log_count. */
+/* Canonical sum and factor of each row, and for the reductions the value: peak + excess - log_count. Step by step for
+   all lanes: each step is a long chain, and what one vector waits for, the others fill. */
 static void FN(panel_conclude)(const ss_job *job, FN(panel) *panel, vpair log_count)
 {
+    const int bits = SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR;
+    const double error = SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR;
+    const FN(lanes) *sums = panel->sums;
+    vpair total[4];
     for (int j = 0; j < 4; j++) {
-        const FN(lanes) sum = panel->sums[j];
         vm certain;
-        const vpair total = ss_canonical(ss_pair(sum.hi, sum.lo), SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR,
-                                         SINGLE ? SS_SUM_ERROR_SINGLE : SS_SUM_ERROR_PAIR, &certain);
+        total[j] = ss_canonical(ss_pair(sums[j].hi, sums[j].lo), bits, error, &certain);
         panel->left |= FN(unless)(certain, j); /* a NaN is not certain either */
-        if (job->operation == SS_SOFTMAX) {
-            panel->factor[j] = FN(reciprocal)(total);
-            continue;
-        }
+    }
+    if (job->operation == SS_SOFTMAX) {
+        for (int j = 0; j < 4; j++) panel->factor[j] = FN(reciprocal)(total[j]);
+        return;
+    }
+    for (int j = 0; j < 4; j++) {
         /* a rest of 0, or next to it, is left over: its exponent bits are not to be trusted */
-        panel->left |= FN(unless)(v_lt(v_set1(0x1p-900), total.hi), j);
-        const vpair excess = panel->factor[j] = FN(excess)(sum.peak, total, sum.exponent);
-        if (job->operation == SS_LOG_SOFTMAX) continue;
-        const vpair above =
-            ss_pair_add(excess, ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo)));
-        const vpair result = ss_two_sum(sum.peak, above.hi);
+        panel->left |= FN(unless)(v_lt(v_set1(0x1p-900), total[j].hi), j);
+        total[j] = FN(ratio)(sums[j].peak, total[j], sums[j].exponent);
+    }
+    for (int j = 0; j < 4; j++) panel->factor[j] = FN(log1p)(total[j]);
+    if (job->operation == SS_LOG_SOFTMAX) return;
+    for (int j = 0; j < 4; j++) {
+        const vpair minus = ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo));
+        const vpair above = ss_pair_add(panel->factor[j], minus), result = ss_two_sum(sums[j].peak, above.hi);
         const vd value = v_add(result.hi, v_add(result.lo, above.lo)), size = v_max(value, v_sub(v_set1(0.0), value));
-        const vd needed = v_mul(v_set1(SINGLE ? TOLERANCE_SINGLE : TOLERANCE_PAIR), v_add(excess.hi, log_count.hi));
+        const vd needed =
+            v_mul(v_set1(SINGLE ? TOLERANCE_SINGLE : TOLERANCE_PAIR), v_add(panel->factor[j].hi, log_count.hi));
         panel->left |= FN(unless)(v_lt(needed, size), j);
         panel->value[j] = value;
     }
@@ -139,10 +161,12 @@ static void FN(panel_conclude)(const ss_job *job, FN(panel) *panel, vpair log_co
 
 /* Results in place of `length` elements, from their terms if they were kept. */
 static inline void FN(results_by)(const FN(panel) *panel, int softmax, REAL *values, ptrdiff_t pitch, ptrdiff_t length,
-                                  const double *terms)
+                                  const FN(ahead) *next, const double *terms)
 {
     SS_TABLES;
     for (ptrdiff_t i = 0; i < length; i++) {
+        for (size_t line = 0; line < STEP * sizeof(REAL) && next; line += 64)
+            v_prefetch(next->x + i * next->step + line);
         vd result[4];
         for (int j = 0; j < 4; j++) {
             const FN(lanes) *sum = &panel->sums[j];
@@ -160,15 +184,15 @@ static inline void FN(results_by)(const FN(panel) *panel, int softmax, REAL *val
     }
 }
 
-static void FN(panel_results)(const ss_job *job, const FN(panel) *panel, REAL *values, ptrdiff_t pitch, ptrdiff_t length,
-                              const double *terms)
+static void FN(panel_results)(const ss_job *job, const FN(panel) *panel, REAL *values, ptrdiff_t pitch,
+                              ptrdiff_t length, const FN(ahead) *next, const double *terms)
 {
     if (job->operation == SS_LOG_SOFTMAX)
-        FN(results_by)(panel, 0, values, pitch, length, NULL);
+        FN(results_by)(panel, 0, values, pitch, length, next, NULL);
     else if (terms)
-        FN(results_by)(panel, 1, values, pitch, length, terms);
+        FN(results_by)(panel, 1, values, pitch, length, NULL, terms);
     else
-        FN(results_by)(panel, 1, values, pitch, length, NULL);
+        FN(results_by)(panel, 1, values, pitch, length, next, NULL);
 }
 
 static void FN(put_values)(const ss_job *job, char *y, const FN(panel) *panel, int count)
@@ -191,6 +215,10 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     const ss_offsets at = row_offsets(job, first_row);
     const ptrdiff_t n = job->n;
     const int softmax = job->operation == SS_SOFTMAX, reduces = job->operation >= SS_LOGSUMEXP;
+    const ptrdiff_t size = sizeof(REAL), row_step = job->kept_x[job->kept - 1], step = job->reduced_x[0];
+    /* what follows this block in memory, in pieces of a panel's width */
+    const char *x = job->x + at.x, *following = x + count * row_step;
+    const ptrdiff_t next_step = row_step == size ? step : STEP * size;
     double *keep = softmax && n <= CHUNK ? terms : NULL;
     const double divisor = job->operation == SS_LOGMEANEXP ? (double)n : 1.0;
     vpair log_count = ss_pair(v_set1(0.0), v_set1(0.0));
@@ -198,12 +226,14 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     for (int p = 0; p * STEP < count; p++) panels[p].left = 0;
     for (ptrdiff_t i = 0; i < n; i += span) {
         const ptrdiff_t length = n - i < span ? n - i : span;
-        FN(block_load)(job, job->x + at.x, count, i, length, values, pitch);
+        FN(block_load)(job, x, count, i, length, values, pitch);
+        const char *next = i + span < n ? x + (i + span) * step : span < n ? x : following;
         for (int p = 0; p * STEP < count; p++) {
-            FN(panel_sum)(&panels[p], values + p * STEP, pitch, length, i == 0, !softmax, keep);
+            const FN(ahead) ahead = {next + p * STEP * size, next_step};
+            FN(panel_sum)(&panels[p], values + p * STEP, pitch, length, ahead, i == 0, !softmax, keep);
             if (i + span < n) continue;
             FN(panel_conclude)(job, &panels[p], log_count);
-            if (n <= span && !reduces) FN(panel_results)(job, &panels[p], values + p * STEP, pitch, n, keep);
+            if (n <= span && !reduces) FN(panel_results)(job, &panels[p], values + p * STEP, pitch, n, NULL, keep);
         }
     }
     uint32_t any_left = 0;
@@ -218,9 +248,12 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     for (ptrdiff_t i = 0; i < n && !reduces; i += span) {
         const ptrdiff_t length = n - i < span ? n - i : span;
         if (n > span) {
-            FN(block_load)(job, job->x + at.x, count, i, length, values, pitch);
-            for (int p = 0; p * STEP < count; p++)
-                FN(panel_results)(job, &panels[p], values + p * STEP, pitch, length, NULL);
+            FN(block_load)(job, x, count, i, length, values, pitch);
+            const char *next = i + span < n ? x + (i + span) * step : following;
+            for (int p = 0; p * STEP < count; p++) {
+                const FN(ahead) ahead = {next + p * STEP * size, next_step};
+                FN(panel_results)(job, &panels[p], values + p * STEP, pitch, length, &ahead, NULL);
+            }
         }
         /* FN(row) has written the rows left to it, before a result in place of x could be in its way: take them over */
         for (int row = 0; row < count && any_left; row++)
@@ -234,8 +267,12 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
 static int FN(panel_fits)(const ss_job *job)
 {
     if (job->mask || job->reduced != 1 || job->kept == 0 || job->n == 0) return 0;
-    if (job->kept_shape[job->kept - 1] < SS_W) return 0;
-    return job->kept_x[job->kept - 1] == (ptrdiff_t)sizeof(REAL) || job->n < SHORT_ROW;
+    const ptrdiff_t inner = job->kept_shape[job->kept - 1], rows = inner < STEP ? inner : STEP;
+    if (inner < SS_W) return 0;
+    if (job->kept_x[job->kept - 1] == (ptrdiff_t)sizeof(REAL) || job->n < SHORT_ROW) return 1;
+    /* transposing is worth it while it saves more than idle lanes, and terms computed twice, cost */
+    const int keeps = job->operation == SS_SOFTMAX || (job->operation == SS_CROSS_ENTROPY && job->y);
+    return job->n * STEP <= rows * (keeps ? CHUNK : LONG_ROW);
 }
 
 /* How rows are cut into blocks: the buffer, elements of a column in it, and panels side by side. */

@@ -35,26 +35,18 @@ static inline void start_f32(sum_f32 *sum)
 static SS_INLINE void terms_f32(const vd *x, int count, vi scale, int near, vpair *term)
 {
     ss_single factors[4];
-    ss_exp_factors(x, count, scale, near, factors);
+    ss_exp_factors(x, count, scale, near, 0, factors);
     for (int i = 0; i < count; i++) term[i] = ss_pair(v_mul(factors[i].power, factors[i].p), v_set1(0.0));
 }
 
-/* They go into accumulators j...; those that are kept are rounded first, else both is done at once. */
+/* They go into accumulators j... */
 static SS_INLINE void add_f32(sum_f32 *sum, int j, int count, const vd *x, vi scale, int near, int keep, double *terms)
 {
-    ss_single factors[4];
     vpair term[4];
-    if (keep)
-        terms_f32(x, count, scale, near, term);
-    else
-        ss_exp_factors(x, count, scale, near, factors);
+    terms_f32(x, count, scale, near, term);
     for (int i = 0; i < count; i++) {
-        if (keep) {
-            v_store(terms + i * SS_W, term[i].hi);
-            sum->hi[j + i] = v_add(sum->hi[j + i], term[i].hi);
-        } else {
-            sum->hi[j + i] = v_fma(factors[i].power, factors[i].p, sum->hi[j + i]);
-        }
+        if (keep) v_store(terms + i * SS_W, term[i].hi);
+        sum->hi[j + i] = v_add(sum->hi[j + i], term[i].hi);
     }
 }
 
@@ -80,7 +72,8 @@ static inline vpair total_f32(const sum_f32 *sum)
 
 static inline vd product_f32(vpair term, vpair factor) { return v_mul(term.hi, factor.hi); }
 
-/* The same for a term that lacks a factor of 2^d, d <= 0: it is given to the factor. What is lost there is 0 in the end. */
+/* The same for a term that lacks a factor of 2^d, d <= 0, which is given to the factor: what underflows there is 0 in
+   the end. */
 typedef vpair scaled_f32;
 
 static inline scaled_f32 scale_factor_f32(vpair factor, vd d) { return ss_pair_shift(factor, d); }
@@ -104,10 +97,10 @@ static inline vpair stored_f32(const double *terms) { return ss_pair(v_load(term
 
 static inline vpair reciprocal_f32(vpair sum) { return ss_pair(v_div(v_set1(1.0), sum.hi), v_set1(0.0)); }
 
-static inline vpair excess_f32(vd peak, vpair rest, vd exponent)
-{
-    return ss_pair(ss_log_excess_single(peak, rest.hi, exponent), v_set1(0.0));
-}
+/* The excess of logsumexp over the peak, in two steps. */
+static inline vpair ratio_f32(vd peak, vpair rest, vd exponent) { return ss_ratio_single(peak, rest, exponent); }
+static inline vpair log1p_f32(vpair ratio) { return ss_pair(ss_log1p_single(ratio.hi, ratio.lo), v_set1(0.0)); }
+static inline vpair excess_f32(vd peak, vpair rest, vd exponent) { return log1p_f32(ratio_f32(peak, rest, exponent)); }
 
 static inline vd difference_f32(vd x, vd peak, vpair excess) { return v_sub(v_sub(x, peak), excess.hi); }
 

@@ -95,9 +95,9 @@ static inline vd product_f64(vpair term, vpair factor)
     return v_mul(v_fma(term.hi, factor.hi, low), v_set1(0x1p-300));
 }
 
-/* The same for a term that lacks a factor of 2^d, d <= 0. It belongs to the last multiplication, which rounds a subnormal
-   result; the part that would make that a subnormal itself is given to the factor, where nothing underflows unless the result
-   is 0. */
+/* The same for a term that lacks a factor of 2^d, d <= 0. It belongs to the last multiplication, which rounds a
+   subnormal result; the part that would make that a subnormal itself is given to the factor, where nothing underflows
+   unless the result is 0. */
 typedef struct { vpair factor; vd unscale; } scaled_f64;
 
 static inline scaled_f64 scale_factor_f64(vpair factor, vd d)
@@ -115,9 +115,7 @@ static inline vd scaled_product_f64(vpair term, scaled_f64 scaled)
 
 static inline vpair term_f64(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
 {
-    vpair term;
-    ss_exp_pairs(&x, NULL, 1, scale, table_hi, table_lo, &term);
-    return term;
+    return ss_exp_term(x, scale, table_hi, table_lo);
 }
 
 static inline void replace_f64(double *terms, double hi, double lo)
@@ -130,6 +128,9 @@ static inline vpair stored_f64(const double *terms) { return ss_pair(v_load(term
 
 static inline vpair reciprocal_f64(vpair sum) { return ss_reciprocal(sum); }
 
+/* The excess of logsumexp over the peak, in two steps. */
+static inline vpair ratio_f64(vd peak, vpair rest, vd exponent) { return ss_ratio(peak, rest, exponent); }
+static inline vpair log1p_f64(vpair ratio) { return ss_log1p_pair(ratio); }
 static inline vpair excess_f64(vd peak, vpair rest, vd exponent) { return ss_log_excess(peak, rest, exponent); }
 
 /* (x - peak) - excess: two numbers of one sign. */

@@ -152,8 +152,8 @@ static SS_INLINE void FN(sum_step)(FN(sum) *sum, const REAL *x, vd lowest, vi sc
     }
 }
 
-/* The loop of the library: terms of n elements, but for the one at `skip` if that is not negative, at the scale of `bound`.
-   `near` and `keep` are constants. */
+/* The loop of the library: terms of n elements, but for the one at `skip` if that is not negative, at the scale of
+   `bound`. `near` and `keep` are constants. */
 static SS_INLINE vpair FN(sum_terms)(const REAL *x, ptrdiff_t n, double bound, ptrdiff_t skip, int near, int keep,
                                      double *terms)
 {

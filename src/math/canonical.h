@@ -3,9 +3,10 @@
 #ifndef SS_MATH_CANONICAL_H
 #define SS_MATH_CANONICAL_H
 
-/* Bits kept below the leading one, and the proven relative error of any hot loop. A loop adds at most TILE / 4W = 1024 / W terms
-   to one accumulator before it is emptied into a pair; subtracting e^second, as panels do, at most doubles the relative error.
-   float32: 1024 / W * 2^-53 * 2, which leaves room for another 2^-53 where terms are added without being rounded first.  float64: 2^-73 / W^2 * 2, see accumulate in loops/real_f64.inc.h. */
+/* Bits kept below the leading one, and the proven relative error of any hot loop. A loop adds at most TILE / 4W =
+   1024 / W terms to one accumulator before it is emptied into a pair; subtracting e^second, as panels do, at most
+   doubles the relative error.
+   float32: 1024 / W * 2^-53 * 2.  float64: 2^-73 / W^2 * 2, see accumulate in loops/real_f64.inc.h. */
 #define SS_CANONICAL_BITS_SINGLE 30
 #define SS_CANONICAL_BITS_PAIR 60
 #define SS_SUM_ERROR_SINGLE (0x1p-42 / SS_W)

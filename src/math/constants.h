@@ -66,9 +66,9 @@ static const double SS_EXP7[6] = {
 
 // ---- log ----
 //
-// z in [1, 2), entry i = z rounded to 1 + i/16 (2 counts as 1 of the next exponent). From the split index on, y = z/2 (and
-// the exponent goes up by one), below it y = z. log y = -log(inv) + log1p(f), f = y inv - 1. The tables hold the bits of
-// doubles, so that they fit in the registers of a permutation.
+// z in [1, 2), entry i = z rounded to 1 + i/16 (2 counts as 1 of the next exponent). From the split index on, y = z/2
+// (and the exponent goes up by one), below it y = z. log y = -log(inv) + log1p(f), f = y inv - 1. The tables hold the
+// bits of doubles, for the table lookup of the vector vocabulary.
 
 // The first index that is halved: z >= 1 + 6.5/16 = 1.40625. Origin: docs/constants/log.py.
 static const int SS_LOG_SPLIT_INDEX = 7;
@@ -106,8 +106,8 @@ static const double SS_LOG1P[9] = {
     0x1.74ed1093affc2p-4,
 };
 
-// b0..b5: log((1 + s) / (1 - s)) ~ 2 s + s w (b0 + b1 w + ... + b5 w^5), w = s^2, |s| <= 1/5 (1 + 2^-21); minimax of the
-// error relative to 2 s, which is about 2^-42.40. Origin: docs/constants/log.py.
+// b0..b5: log((1 + s) / (1 - s)) ~ 2 s + s w (b0 + b1 w + ... + b5 w^5), w = s^2, |s| <= 1/5 (1 + 2^-21); minimax of
+// the error relative to 2 s, which is about 2^-42.40. Origin: docs/constants/log.py.
 static const double SS_LOG_SINGLE[6] = {
     0x1.55555555d71b4p-1, 0x1.9999999c3509fp-2, 0x1.2492352b4b3f3p-2, 0x1.c71c347c1bd16p-3,
     0x1.7520c18128105p-3, 0x1.3bed12235ffd3p-3,

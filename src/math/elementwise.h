@@ -29,7 +29,7 @@ static inline vd ss_lower(vm far, vd a) { return v_select(far, v_mul(a, v_set1(0
 typedef struct { vpair term, expm1; vm small; } ss_powers;
 
 /* e^x 2^s, and expm1(x) in the lanes `small`, where |x| < ln2/31.   Error: 2^-63 of the term, 2^-59 of expm1.
-   ss_exp_pair with the rest of r kept, and the product with the table's power as a pair. */
+   ss_exp_term with the rest of r kept, and the product with the table's power as a pair. */
 static inline ss_powers ss_exp_sharp(vpair x, vi scale)
 {
     vtab16 table_hi = v_tab16(SS_EXP_HI), table_lo = v_tab16(SS_EXP_LO);
@@ -73,7 +73,7 @@ static inline vd expit_of_f64(vd x)
     vd t = ss_negative(v_min(v_set1(40.0), v_max(v_set1(SS_LOWEST), x)));
     vm far = v_lt(v_set1(-SS_FAR), t);
     vi scale = ss_scale_bits(v_select(far, v_set1(SS_LIFT), v_set1(0.0)), 0);
-    vpair term = ss_exp_pair(t, v_set1(0.0), scale, v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
+    vpair term = ss_exp_term(t, scale, v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
     vpair sum = ss_two_sum(v_select(far, v_set1(0.0), v_set1(1.0)), term.hi);
     sum = ss_fast_two_sum(sum.hi, v_add(sum.lo, term.lo));
     vd q = v_div(v_set1(1.0), sum.hi);
@@ -85,7 +85,7 @@ static inline vd softplus_of_f64(vd x)
 {
     vd t = v_max(v_set1(SS_LOWEST), ss_negative(ss_abs(x)));
     vm far = v_lt(t, v_set1(SS_FAR)), cancelled;
-    vpair term = ss_exp_pair(t, v_set1(0.0), ss_lift(far), v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
+    vpair term = ss_exp_term(t, ss_lift(far), v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
     vpair log = ss_choose(far, term, ss_log1p_near(term, ss_log1p_pair(term)));
     return ss_join(v_max(v_set1(0.0), x), log, far, &cancelled);
 }
@@ -211,11 +211,14 @@ static inline vd ss_log1p_light(vd f)
     return ss_log_light(one.hi, one.lo);
 }
 
-static inline vd expit_of_f32(vd x)
+/* Of `count` vectors, a constant, side by side. */
+static SS_INLINE void expits_of_f32(const vd *x, int count, vd *y)
 {
-    vd t = v_min(v_set1(-SS_LOWEST_SINGLE), v_max(v_set1(SS_LOWEST_SINGLE), x));
-    vd term = ss_exp_single(ss_negative(t), ss_no_scale(), 1);
-    return v_div(v_set1(1.0), v_add(v_set1(1.0), term));
+    vd t[4];
+    ss_single term[4];
+    for (int i = 0; i < count; i++) t[i] = v_min(v_set1(-SS_LOWEST_SINGLE), v_max(v_set1(SS_LOWEST_SINGLE), x[i]));
+    ss_exp_factors(t, count, ss_no_scale(), 1, 1, term);
+    for (int i = 0; i < count; i++) y[i] = v_div(v_set1(1.0), v_fma(term[i].power, term[i].p, v_set1(1.0)));
 }
 
 static inline vd softplus_of_f32(vd x)

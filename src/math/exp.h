@@ -30,8 +30,8 @@ static inline vd ss_exponent(vd x)
     return v_sub(v_dbl(vi_and(n, vi_set1(~(int64_t)15))), v_set1(SS_EXP_MAGIC));
 }
 
-/* Scales a term by 2^(offset - exponent); exponent is integer-valued, |exponent| <= 2^46. An integer does not change how
-   k is rounded, and comes off again exactly. */
+/* Scales a term by 2^(offset - exponent); exponent is integer-valued, |exponent| < 2^47. An integer does not change
+   how k is rounded, and comes off again exactly. */
 static inline vi ss_scale_bits(vd exponent, int offset)
 {
     return v_int(v_sub(v_set1(SS_EXP_MAGIC + offset), exponent));
@@ -47,30 +47,36 @@ static inline vd ss_power(vtab16 table, vi n) { return v_dbl(vi_add(v_tab16_at(t
 #define SS_EXP_NEAR 0x1p15
 
 /* e^x 2^s as a product of two doubles.   Error: 2^-29.6 relative (tests/test_constants.py)
-   The cubic's leading coefficient is in the table, which saves a multiplication. `near`, a constant, says that all |x| are
-   < SS_EXP_NEAR + 1000; the bits are the same, since k rounded to a multiple of 2^17 is 0 there.
-   `count` vectors, a constant as well, go through every step side by side: the next operation is then an independent one. */
+   The cubic's leading coefficient is in the table, which saves a multiplication. `near`, a constant, says that all |x|
+   are < SS_EXP_NEAR + 1000; the bits are the same, since k rounded to a multiple of 2^17 is 0 there.
+   `count` vectors, a constant as well, go through every step side by side: the next operation is an independent one. */
 typedef struct { vd power, p; } ss_single;
 
-static SS_INLINE void ss_exp_factors(const vd *x, int count, vi scale, int near, ss_single *term)
+static inline vd ss_fma_signed(int negative, vd a, vd b, vd c) { return negative ? v_fnma(a, b, c) : v_fma(a, b, c); }
+
+/* `negative`, a constant: of e^-x, with the sign of r turned and no operation more. */
+static SS_INLINE void ss_exp_factors(const vd *x, int count, vi scale, int near, int negative, ss_single *term)
 {
     const vtab16 table = v_tab16(SS_EXP_CUBIC_POWER);
     vd shifted[4], k[4], r[4], p[4];
-    for (int i = 0; i < count; i++) shifted[i] = v_fma(x[i], v_set1(SS_LOG2E), v_dbl(scale));
+    for (int i = 0; i < count; i++) shifted[i] = ss_fma_signed(negative, x[i], v_set1(SS_LOG2E), v_dbl(scale));
     for (int i = 0; i < count; i++) k[i] = v_sub(shifted[i], v_dbl(scale));
-    for (int i = 0; i < count; i++) r[i] = v_fnma(k[i], v_set1(SS_LN2_HI), x[i]);
-    for (int i = 0; i < count && !near; i++)
-        r[i] = v_fnma(v_sub(v_add(k[i], v_set1(0x1.8p69)), v_set1(0x1.8p69)), v_set1(SS_LN2_LO), r[i]);
+    for (int i = 0; i < count; i++) r[i] = ss_fma_signed(!negative, k[i], v_set1(SS_LN2_HI), x[i]);
+    for (int i = 0; i < count && !near; i++) {
+        const vd high = v_sub(v_add(k[i], v_set1(0x1.8p69)), v_set1(0x1.8p69));
+        r[i] = ss_fma_signed(!negative, high, v_set1(SS_LN2_LO), r[i]);
+    }
     for (int i = 0; i < count; i++) term[i].power = ss_power(table, v_int(shifted[i]));
-    for (int i = 0; i < count; i++) p[i] = v_add(r[i], v_set1(SS_EXP_CUBIC[2]));
-    for (int i = 0; i < count; i++) p[i] = v_fma(p[i], r[i], v_set1(SS_EXP_CUBIC[1]));
-    for (int i = 0; i < count; i++) term[i].p = v_fma(p[i], r[i], v_set1(SS_EXP_CUBIC[0]));
+    for (int i = 0; i < count; i++)
+        p[i] = negative ? v_sub(v_set1(SS_EXP_CUBIC[2]), r[i]) : v_add(r[i], v_set1(SS_EXP_CUBIC[2]));
+    for (int i = 0; i < count; i++) p[i] = ss_fma_signed(negative, p[i], r[i], v_set1(SS_EXP_CUBIC[1]));
+    for (int i = 0; i < count; i++) term[i].p = ss_fma_signed(negative, p[i], r[i], v_set1(SS_EXP_CUBIC[0]));
 }
 
 static inline vd ss_exp_single(vd x, vi scale, int near)
 {
     ss_single term;
-    ss_exp_factors(&x, 1, scale, near, &term);
+    ss_exp_factors(&x, 1, scale, near, 0, &term);
     return v_mul(term.power, term.p);
 }
 
@@ -91,6 +97,13 @@ static SS_INLINE void ss_exp_pairs(const vd *x, const vd *x_low, int count, vi s
         for (int i = 0; i < count; i++) p[i] = v_fma(p[i], r[i], v_set1(SS_EXP7[c]));
     for (int i = 0; i < count; i++) p[i] = v_fma(v_mul(r[i], r[i]), p[i], r[i]);
     for (int i = 0; i < count; i++) term[i] = ss_fast_two_sum(hi[i], v_fma(hi[i], p[i], lo[i]));
+}
+
+static inline vpair ss_exp_term(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
+{
+    vpair term;
+    ss_exp_pairs(&x, NULL, 1, scale, table_hi, table_lo, &term);
+    return term;
 }
 
 static inline vpair ss_exp_pair(vd x, vd x_low, vi scale, vtab16 table_hi, vtab16 table_lo)
