@@ -1,7 +1,8 @@
 """Exact losses and gradients, with the means of exact.py: floats in, Decimals out.
 
 A gradient element is a difference of parts that are known to full relative accuracy: p without a class's own share, and
-1 - p of its own. Bounds "of max(p, t)" count in its unit. test_loss_laws.py checks the formulas against differences of the loss.
+1 - p of its own. Bounds "of max(p, t)" count in its unit. test_loss_laws.py checks the formulas against differences of
+the loss.
 """
 
 import math
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
-from exact import DIGITS, ENOUGH, INF, NEGLIGIBLE, WIDE, context, differences, exp_dec, log1p_dec, terms
 from exact_elementwise import CTX, exact_expit, exact_softplus
+
+from exact import DIGITS, ENOUGH, INF, NEGLIGIBLE, WIDE, context, differences, exp_dec, log1p_dec, terms
 
 ZERO, ONE = Decimal(0), Decimal(1)
 

@@ -88,7 +88,7 @@ SIGMOID = [case for case in CASES if case.sigmoid]
 def labels_of(row):
     """{what it is: index}: the hard places for a label to be at."""
     found = {"peak": int(np.argmax(row)), "smallest": int(np.argmin(np.where(row > -np.inf, row, np.inf)))}
-    values, first, counts = np.unique(row, return_index=True, return_counts=True)
+    values, counts = np.unique(row, return_counts=True)
     tied = np.flatnonzero((counts > 1) & (values > -np.inf))
     if tied.size:
         found["tie"] = int(np.flatnonzero(row == values[tied[-1]])[-1])

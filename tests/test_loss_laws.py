@@ -1,4 +1,4 @@
-"""Laws of the losses: gradients against differences, shifts, duality, options that change nothing, permutations, layouts."""
+"""Laws of the losses: differences, shifts, duality, options that change nothing, permutations, layouts."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_identities import grid_and_shift, same_bits, unit
+from test_losses import batch_of
+from test_reproducibility import assert_same_bits, hard_matrix, layouts
 
 import stablesoft
 import strategies
@@ -14,9 +17,6 @@ from exact import context, ulp
 from exact_losses import exact_sigmoid_loss, exact_softmax_loss
 from loss_cases import CASES, SOFTMAX, weights
 from stablesoft import sigmoid_cross_entropy, sigmoid_focal_loss, softmax_cross_entropy, softmax_focal_loss
-from test_identities import grid_and_shift, same_bits, unit
-from test_losses import batch_of
-from test_reproducibility import assert_same_bits, hard_matrix, layouts
 
 BOTH = {"reduction": "none", "return_grad": True}
 EXACT_OPTIONS = [

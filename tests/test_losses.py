@@ -1,4 +1,4 @@
-"""Every loss of the table: items and gradients within their bounds on the hard rows, in every path through the kernels."""
+"""Every loss of the table: items and gradients within their bounds on hard rows, in every path through the kernels."""
 
 import math
 from dataclasses import replace
@@ -170,7 +170,7 @@ def test_sum_and_mean(case, dtype):
     x = (random.normal(size=(50, 7)) * 10.0 ** random.uniform(-2, 1.5, size=(50, 1))).astype(dtype)
     if case.sigmoid:
         x = x[:10].reshape(-1)
-    targets = list(targets_of(case, x).values())[0] if case.sigmoid else batch_of(case, x)
+    targets = next(iter(targets_of(case, x).values())) if case.sigmoid else batch_of(case, x)
     exact, total, count = reduced(case, x, targets, np.dtype(dtype))
     for reduction, divisor in (("sum", Fraction(1)), ("mean", count)):
         loss, gradient = case(stablesoft, x, targets, reduction=reduction, return_grad=True)
