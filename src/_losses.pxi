@@ -27,10 +27,12 @@ cdef extern from "losses.h":
         double scale_hi, scale_lo
     Py_ssize_t ss_check_labels(const int64_t *labels, Py_ssize_t n, Py_ssize_t classes, int ignores, long long ignored,
                                int64_t *rows) noexcept nogil
-    void ss_run_loss(const ss_kernels *table, int type, const ss_loss *loss, Py_ssize_t rows, int threads) noexcept nogil
+    void ss_run_loss(const ss_kernels *table, int type, const ss_loss *loss, Py_ssize_t rows,
+                     int threads) noexcept nogil
     void ss_run_sigmoid(const ss_kernels *table, int type, const ss_sigmoid *loss, Py_ssize_t n, int threads,
                         double *hi, double *lo) noexcept nogil
-    void ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi, double *lo) noexcept nogil
+    void ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi,
+                       double *lo) noexcept nogil
     void ss_sum_weights(const double *weights, const int64_t *rows, Py_ssize_t n, double *hi, double *lo) noexcept nogil
 
 
@@ -50,7 +52,7 @@ cdef inline object _one_value(double hi, double lo, double divisor, int type_num
 
 
 cdef inline object _rounded(const double *items, int ndim, cnp.npy_intp *shape, int type_num):
-    """Items as an array of the real type in C order, or as a NumPy scalar. C's cast does not warn where it overflows."""
+    """Items as an array of the real type in C order, or as a NumPy scalar. C's cast overflows without a warning."""
     cdef cnp.ndarray result = cnp.PyArray_EMPTY(ndim, shape, type_num, False)
     cdef void *to = cnp.PyArray_DATA(result)
     cdef Py_ssize_t k
@@ -66,7 +68,8 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
                            loss_options *options, bint return_grad):
     """loss or (loss, gradient); None where a label is out of range.
 
-    `labels` is contiguous int64 with one number a row, `weights` contiguous float64; `targets` has the shape and type of x.
+    `labels` is contiguous int64 with one number a row, `weights` contiguous float64; `targets` has the shape and type
+    of x.
     """
     cdef ss_loss loss
     cdef ss_job *job = &loss.job
@@ -315,7 +318,8 @@ def sigmoid_loss(x, targets, weights, positives, bint focal, double alpha, doubl
     return (value, gradient) if return_grad else value
 
 
-cdef object _offer_sigmoid(object logits, object targets, object reduction, object return_grad, bint focal, double gamma):
+cdef object _offer_sigmoid(object logits, object targets, object reduction, object return_grad, bint focal,
+                           double gamma):
     """The plain call: arrays of one shape and type."""
     cdef loss_options options
     if not _takes(logits) or not _takes(targets) or type(return_grad) is not bool or type(reduction) is not str \

@@ -1,7 +1,7 @@
 """The arguments of the losses in normal form, and one clear error for each thing that is wrong with them.
 
-Labels are checked where their values can be seen without waiting for anything: NumPy and the eager libraries on the CPU.
-A lazy library or a GPU gets NaN for a label out of range.
+Labels are checked where their values can be seen without waiting for anything: NumPy and the eager libraries on the
+CPU. A lazy library or a GPU gets NaN for a label out of range.
 """
 
 import functools
@@ -101,14 +101,14 @@ def as_class_weight(xp, weight, x, classes, name="weight"):
         return None
     array = as_array(xp, weight, name, x)
     if tuple(array.shape) != (classes,):
-        raise ValueError(f"{name} must have one number for each of the {classes} classes, not shape {tuple(array.shape)}")
+        raise ValueError(f"{name} must have one number for each of {classes} classes, not shape {tuple(array.shape)}")
     if xp.isdtype(array.dtype, ("bool", "complex floating")):
         raise TypeError(f"{name} must be real numbers, not {dtype_name(array.dtype)}")
     return array if array.dtype == x.dtype else xp.astype(array, x.dtype)
 
 
 def as_targets(xp, labels, x, axis, name="labels"):
-    """Integer labels in the shape of x without `axis`, or probabilities in the shape of x: (labels, None) or (None, probabilities)."""
+    """(labels, None) for integers in the shape of x without `axis`, (None, t) for probabilities in the shape of x."""
     if isinstance(labels, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill it with a label of its own and name that one in ignore_index")
     array = as_array(xp, labels, name, x)

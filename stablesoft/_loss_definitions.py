@@ -1,7 +1,7 @@
 """What the losses are, in array-API terms.
 
-As in `_sums`, everything is lazy: no branch on data, and `xp.where` chooses before a function is taken, so that automatic
-differentiation meets no 0 * inf. Arguments are in normal form (`_loss_arguments`).
+As in `_sums`, everything is lazy: no branch on data, and `xp.where` chooses before a function is taken, so that
+automatic differentiation meets no 0 * inf. Arguments are in normal form (`_loss_arguments`).
 """
 
 import math
@@ -28,7 +28,8 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
     """Softmax cross-entropy and focal loss: with a the weighted probabilities of the classes and q = 1 - p,
 
     loss = sum a q^gamma (-log p) + z_loss A logsumexp^2, A = sum a. The gradient is p H - h, where
-    h = a q^gamma (1 + gamma p (-log p) / q) and H is its sum. A row with one class alone has -q h there, without cancelling.
+    h = a q^gamma (1 + gamma p (-log p) / q) and H is its sum. A row with one class alone has -q h there, which does not
+    cancel.
     """
     weights = 1.0 if weight is None else xp.reshape(weight, tuple(-1 if i == axis else 1 for i in range(x.ndim)))
     if labels is not None:
@@ -57,7 +58,8 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
         usable = q > 0
         safe = xp.where(usable, q, 1.0)
         focus = xp.where(usable, safe**gamma, 0.0)
-        growth = 1.0 + gamma * p * xp.where(usable & (loss < math.inf), xp.where(loss < math.inf, loss, 0.0) / safe, 1.0)
+        known = usable & (loss < math.inf)
+        growth = 1.0 + gamma * p * xp.where(known, xp.where(known, loss, 0.0) / safe, 1.0)
     items = xp.sum(xp.where(none, 0.0, a * focus * loss), axis=axis, keepdims=True)
     slope = a * focus * growth
     whole = xp.sum(slope, axis=axis, keepdims=True)
@@ -72,7 +74,7 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
     items = xp.where(items > cap, cap, items)
 
     if reduction == "mean" and divisor < 0:
-        divisor = _divisor(xp, hard, counts, x, axis, peak)
+        divisor = _divisor(xp, hard, counts, x, axis)
     elif reduction != "mean":
         divisor = 1.0
     loss = _reduced(xp, items, axis, divisor, reduction)
@@ -86,7 +88,7 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
     return loss, _divided(xp, grad * factor, divisor)
 
 
-def _divisor(xp, hard, counts, x, axis, like):
+def _divisor(xp, hard, counts, x, axis):
     """What a mean divides by: the weights of the labels, the labels that count, or the rows."""
     if hard is not None and counts is not None:
         return xp.sum(hard)

@@ -1,6 +1,6 @@
 """Cross-entropy and focal losses with their gradients: signatures, docstrings, and who answers.
 
-The formulas in array-API terms stand in `_loss_definitions`, the arguments are brought into normal form by `_loss_arguments`.
+The formulas in array-API terms stand in `_loss_definitions`; `_loss_arguments` brings the arguments into normal form.
 """
 
 import math
@@ -29,8 +29,9 @@ from ._loss_definitions import sigmoid_definition, softmax_definition
 __all__ = ["sigmoid_cross_entropy", "sigmoid_focal_loss", "softmax_cross_entropy", "softmax_focal_loss"]
 
 
-def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs=False, smoothing=0.0, z_loss=0.0,
-                 gamma=0.0, factor=1.0, divisor=-1.0, cap=math.inf, name="labels", given=None, weight_name="weight"):
+def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs=False, smoothing=0.0,
+                 z_loss=0.0, gamma=0.0, factor=1.0, divisor=-1.0, cap=math.inf, name="labels", given=None,
+                 weight_name="weight"):
     """Answer any softmax loss.
 
     Parameters
@@ -125,16 +126,17 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
 
     Notes
     -----
-    **Accuracy.** For float32 and float64 on NumPy every loss of a row and every element of the gradient is within 1 ulp for
-    integer labels, however small: a confident row costs 1e-300 if that is its loss. For probabilities 2 ulp, of max(p, t) in
-    the gradient; with weights or smoothing, and for "sum" and "mean", 4 ulp. Elsewhere as good as the library's exp and log.
+    **Accuracy.** For float32 and float64 on NumPy every loss of a row and every element of the gradient is
+    within 1 ulp for integer labels, however small: a confident row costs 1e-300 if that is its loss. For probabilities
+    2 ulp, of max(p, t) in the gradient; with weights or smoothing, and for "sum" and "mean", 4 ulp. Elsewhere as good
+    as the library's exp and log.
 
-    **Special values.** A class of probability 0 costs nothing, even at -inf. A label at -inf costs inf. With k logits at +inf
-    each of them has the probability 1/k. A NaN, or nothing but -inf, makes the row NaN. A row that is ignored or has no weight
-    has loss and gradient 0, whatever its logits are; a mean over nothing is 0.
+    **Special values.** A class of probability 0 costs nothing, even at -inf. A label at -inf costs inf. With k logits
+    at +inf each of them has the probability 1/k. A NaN, or nothing but -inf, makes the row NaN. A row that is ignored
+    or has no weight has loss and gradient 0, whatever its logits are; a mean over nothing is 0.
 
-    **Method.** (peak - x) + log1p(rest), two terms of one sign [1]_; the gradient at the label is the negated sum of the
-    other terms, where p - 1 would cancel. Sums over rows are exact, so they depend on no order.
+    **Method.** (peak - x) + log1p(rest), two terms of one sign [1]_; the gradient at the label is the negated sum of
+    the other terms, where p - 1 would cancel. Sums over rows are exact, so they depend on no order.
 
     References
     ----------
@@ -200,7 +202,8 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
     -----
     **Accuracy.** For float32 and float64 on NumPy 4 ulp for integer labels, losses and gradients however small.
 
-    **Special values.** As :func:`stablesoft.softmax_cross_entropy`. The gradient is finite for every gamma, also below 1.
+    **Special values.** As :func:`stablesoft.softmax_cross_entropy`. The gradient is finite for every gamma, below 1
+    included.
 
     **Method.** 1 - p at the label is the sum of the other probabilities [1]_, so that no power of it cancels.
 
@@ -235,11 +238,12 @@ def sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, f
         raise ValueError(f"targets must have the logits' shape {tuple(x.shape)}, not {np.shape(targets)}")
     weight, positive = as_elements(xp, weight, x, "weight"), as_elements(xp, positive, x, "pos_weight")
     if compiled(xp, x):
-        result = _native.sigmoid_loss(x, t, weight, positive, focal, alpha, gamma, factor, divisor, reduction, return_grad)
+        result = _native.sigmoid_loss(x, t, weight, positive, focal, alpha, gamma, factor, divisor, reduction,
+                                      return_grad)  # fmt: skip
     else:
         with np.errstate(all="ignore"):
-            result = sigmoid_definition(xp, x, t, weight=weight, positive=positive, focal=focal, alpha=alpha, gamma=gamma,
-                                        factor=factor, divisor=divisor, reduction=reduction,
+            result = sigmoid_definition(xp, x, t, weight=weight, positive=positive, focal=focal, alpha=alpha,
+                                        gamma=gamma, factor=factor, divisor=divisor, reduction=reduction,
                                         return_grad=return_grad)  # fmt: skip
     return cast_back(xp, result, dtype)
 
@@ -281,12 +285,15 @@ def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, redu
 
     Notes
     -----
-    **Accuracy.** For float32 and float64 on NumPy each loss and each element of the gradient is within 1 ulp for targets 0 and
-    1, however small; for probabilities 2 ulp, of max(p, t) in the gradient; with weights, and for "sum" and "mean", 4 ulp.
+    **Accuracy.** For float32 and float64 on NumPy each loss and each element of the gradient is within 1
+    ulp for targets 0 and 1, however small; for probabilities 2 ulp, of max(p, t) in the gradient; with weights, and for
+    "sum" and "mean", 4 ulp.
 
-    **Special values.** A part with the factor 0 costs nothing: the loss at an infinity that agrees with its target is 0.
+    **Special values.** A part with the factor 0 costs nothing: the loss at an infinity that agrees with its target
+    is 0.
 
-    **Method.** log(1 + e^x) = max(x, 0) + log1p(e^-|x|), two terms of one sign. Sums are exact, so they depend on no order.
+    **Method.** log(1 + e^x) = max(x, 0) + log1p(e^-|x|), two terms of one sign. Sums are exact, so they depend on no
+    order.
 
     Examples
     --------
@@ -294,7 +301,8 @@ def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, redu
     >>> float(stablesoft.sigmoid_cross_entropy([40.0], [1.0]))  # doctest: +ELLIPSIS
     4.248354255291...e-18
     """
-    return sigmoid_loss(logits, targets, weight=weight, positive=pos_weight, reduction=reduction, return_grad=return_grad)
+    return sigmoid_loss(logits, targets, weight=weight, positive=pos_weight, reduction=reduction,
+                        return_grad=return_grad)  # fmt: skip
 
 
 @accelerated_loss
@@ -337,7 +345,8 @@ def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0, reduction="mea
     -----
     **Accuracy.** For float32 and float64 on NumPy 4 ulp for targets 0 and 1, losses and gradients however small.
 
-    **Special values.** As :func:`stablesoft.sigmoid_cross_entropy`. The gradient is finite for every gamma, also below 1.
+    **Special values.** As :func:`stablesoft.sigmoid_cross_entropy`. The gradient is finite for every gamma, below 1
+    included.
 
     **Method.** q, the probability of being wrong, is computed as such and not as 1 - p [1]_.
 

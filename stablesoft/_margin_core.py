@@ -112,7 +112,7 @@ def psi_margin(m, lam):
 
     def margin(ar, cosine, sine):
         psi, slope = psi_and_slope(ar, cosine, m)
-        share = 1.0 / (1.0 + ar.number(ar.xp.full_like(ar.value(cosine), min(lam, 2.0**200))))
+        share = 1.0 / (1.0 + ar.number(ar.xp.full_like(ar.value(cosine), min(lam, 2.0**100))))
         return cosine + (psi - cosine) * share, sine * (1.0 + (slope - 1.0) * share)
 
     return no_margin if m == 1 else margin

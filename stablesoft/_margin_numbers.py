@@ -89,7 +89,7 @@ class Plain:
         return ()
 
     def cross_entropy(self, logits, labels):
-        return cross_entropy(self.xp, logits, labels)
+        return cross_entropy(logits, labels)
 
     def total(self, items, divisor):
         """The sum of all items, divided."""
@@ -185,4 +185,4 @@ class Paired(Double):
         # Relative to the peak, the low parts are small wherever the exponential is not 0, however large the logits.
         peak = np.argmax(logits.hi, axis=1)[:, None]
         logits = logits - Pair(*(np.take_along_axis(part, peak, axis=1) for part in (logits.hi, logits.lo)))
-        return corrected(*cross_entropy(np, logits.hi, labels), logits.lo, labels)
+        return corrected(*cross_entropy(logits.hi, labels), logits.lo, labels)

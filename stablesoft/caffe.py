@@ -13,6 +13,10 @@ normalization  softmax_with_loss                        sigmoid_cross_entropy_lo
 
 as `normalization` says, in any case of letters. Where that is None, Caffe's older `normalize` decides: True is "valid",
 False is "batch_size". Where both are None, it is "valid" for the softmax layer and "batch_size" for the sigmoid layer.
+
+>>> from stablesoft import caffe
+>>> float(caffe.softmax_with_loss([[0.0, 40.0], [0.0, 0.0]], [1, 255], ignore_label=255))  # doctest: +ELLIPSIS
+4.248354255291...e-18
 """
 
 import math
