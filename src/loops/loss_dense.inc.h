@@ -122,7 +122,7 @@ static void FN(dense_infinite)(const ss_loss *loss, ss_offsets at, ptrdiff_t row
     const double growth = q == 0.0 ? 1.0 : 1.0 + loss->gamma * log / (count * q);
     double whole = 0.0, item = 0.0;
     const double rise = loss->z_loss == 0.0 ? 1.0 : INFINITY; /* the slope of z_loss goes with logsumexp */
-    for (int pass = 0; pass < 2; pass++)
+    for (int pass = 0; pass < (job->y ? 2 : 1); pass++)
         for (ptrdiff_t i = 0; i < job->n; i += TILE) {
             const ptrdiff_t n = job->n - i < TILE ? job->n - i : TILE;
             FN(dense_read)(loss, at, label, i, n, &tile);
@@ -136,7 +136,6 @@ static void FN(dense_infinite)(const ss_loss *loss, ss_offsets at, ptrdiff_t row
                     FN(loss_put)(job, at, i + j, ((hit ? rise * whole / count : 0.0) - h) * loss->scale_hi);
                 }
             }
-            if (pass == 1 && !job->y) break;
         }
     loss->items[row] = rise * item;
 }
