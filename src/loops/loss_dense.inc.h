@@ -24,11 +24,11 @@ static void FN(dense_read)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, 
     }
     for (ptrdiff_t i = n; i < n + SS_W; i++) tile->x[i] = tile->hi[i] = tile->lo[i] = 0.0;
     const vpair keep = ss_two_sum(v_set1(1.0), v_set1(-loss->smoothing));
-    const vpair share = ss_pair_div(ss_pair(v_set1(loss->smoothing), v_set1(0.0)), ss_pair(v_set1((double)job->n), v_set1(0.0)));
+    const vpair share = ss_pair_div(ss_pair_set1(loss->smoothing), ss_pair_set1((double)job->n));
     for (ptrdiff_t i = 0; i < n; i += SS_W) {
-        vpair a = ss_pair(v_load(tile->hi + i), v_set1(0.0));
+        vpair a = ss_pair_of(v_load(tile->hi + i));
         if (loss->smoothing != 0.0) a = ss_pair_add(ss_pair_mul(a, keep), share);
-        a = ss_pair_mul(a, ss_pair(v_load(tile->lo + i), v_set1(0.0)));
+        a = ss_pair_mul(a, ss_pair_of(v_load(tile->lo + i)));
         v_store(tile->hi + i, a.hi);
         v_store(tile->lo + i, a.lo);
     }
@@ -56,12 +56,12 @@ static void FN(dense_weigh)(const FN(dense) *row, double gamma, int cost, FN(den
         const vd x = v_load(tile->x + i);
         const vpair a = ss_pair(v_load(tile->hi + i), v_load(tile->lo + i)), term = FN(dense_term)(row, x, table_hi, table_lo);
         const ss_label end = FN(label)(v_set1(row->peak), row->rest, v_set1(row->exponent), FN(gap)(highest, x), term);
-        vpair on_loss = ss_pair(v_set1(1.0), zero), on_gradient = on_loss;
+        vpair on_loss = ss_pair_set1(1.0), on_gradient = on_loss;
         if (gamma != 0.0) ss_label_focus(gamma, &end, FN(reciprocal)(end.total), term, &on_loss, &on_gradient);
         vpair value = cost ? ss_pair_mul(ss_pair_mul(a, on_loss), end.loss) : ss_pair_mul(a, on_gradient);
         const vm none = v_eq(a.hi, zero), large = v_eq(ss_abs(v_mul(a.hi, end.loss.hi)), v_set1(INFINITY));
         const vd half = v_sub(v_mul(highest, v_set1(0.5)), v_mul(x, v_set1(0.5))); /* of a loss that may overflow without a */
-        if (cost) value = ss_choose(large, ss_pair(v_mul(v_set1(2.0), v_mul(a.hi, half)), zero), value);
+        if (cost) value = ss_pair_select(large, ss_pair_of(v_mul(v_set1(2.0), v_mul(a.hi, half))), value);
         v_store(tile->hi + i, v_select(none, zero, value.hi));
         v_store(tile->lo + i, v_select(none, zero, value.lo));
     }
@@ -84,7 +84,7 @@ static vpair FN(dense_sum)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, 
         }
     }
     ss_total_result(&sum, &hi, &lo);
-    return ss_pair(v_set1(hi), v_set1(lo));
+    return ss_pair_set(hi, lo);
 }
 
 /* The gradient slope p - scale h, where slope includes 1 / S. */
@@ -93,7 +93,7 @@ static void FN(dense_gradient)(const ss_loss *loss, ss_offsets at, ptrdiff_t lab
     SS_TABLES;
     FN(dense_tile) tile;
     const ss_job *job = &loss->job;
-    const vpair scale = ss_pair(v_set1(loss->scale_hi), v_set1(loss->scale_lo));
+    const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     const vd lowest = v_set1(row->peak - FN(REACH)), lower = v_set1(ldexp(1.0, -FN(OFFSET)));
     const vi bits = ss_scale_bits(row->end.unit, FN(OFFSET));
     for (ptrdiff_t i = 0; i < job->n; i += TILE) {
@@ -116,9 +116,9 @@ static void FN(dense_infinite)(const ss_loss *loss, ss_offsets at, ptrdiff_t row
 {
     FN(dense_tile) tile;
     const ss_job *job = &loss->job;
-    const double log = lane(ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0))).hi), q = (count - 1.0) / count;
+    const double log = lane(ss_log1p_pair(ss_pair_set1(count - 1.0)).hi), q = (count - 1.0) / count;
     const double focus = loss->gamma == 0.0 ? 1.0 : q == 0.0 ? 0.0
-                       : lane(ss_raise(ss_pair(v_set1(q), v_set1(0.0)), v_set1(0.0), loss->gamma).hi);
+                       : lane(ss_raise(ss_pair_set1(q), v_set1(0.0), loss->gamma).hi);
     const double growth = q == 0.0 ? 1.0 : 1.0 + loss->gamma * log / (count * q);
     double whole = 0.0, item = 0.0;
     const double rise = loss->z_loss == 0.0 ? 1.0 : INFINITY; /* the slope of z_loss goes with logsumexp */
@@ -159,20 +159,20 @@ static void FN(dense_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label)
         FN(loss_fill)(job, at, NAN);
         return;
     }
-    const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), nothing = ss_pair(v_set1(0.0), v_set1(0.0));
+    const vpair one = ss_pair_set1(1.0), nothing = ss_pair_set1(0.0);
     FN(dense) common = {sum.peak, shift, sum.exponent, FN(canonical_sum)(job, at, &sum, shift)};
     common.end = FN(label)(v_set1(sum.peak), common.rest, v_set1(sum.exponent), nothing, nothing);
-    const vpair log = ss_pair_add(ss_pair(v_set1(sum.peak + shift), v_set1(0.0)), common.end.excess);
+    const vpair log = ss_pair_add(ss_pair_set1(sum.peak + shift), common.end.excess);
     vpair item = FN(dense_sum)(loss, at, label, &common, SS_SUM_COSTS);
     if (loss->z_loss != 0.0 && isfinite(lane(item.hi))) {
-        const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair(v_set1(loss->z_loss), v_set1(0.0))), log);
+        const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair_set1(loss->z_loss)), log);
         const vpair part = ss_pair_mul(square, FN(dense_sum)(loss, at, label, &common, SS_SUM_WEIGHTS));
-        item = isfinite(lane(part.hi)) ? ss_pair_add(item, part) : ss_pair(v_set1(INFINITY), v_set1(0.0));
+        item = isfinite(lane(part.hi)) ? ss_pair_add(item, part) : ss_pair_set1(INFINITY);
     }
     loss->items[row] = isfinite(lane(item.hi)) ? lane(v_add(item.hi, item.lo)) : lane(item.hi);
     if (!job->y) return;
-    const vpair growth = ss_pair_add(one, ss_pair_mul(log, ss_pair(v_set1(2.0 * loss->z_loss), v_set1(0.0))));
-    const vpair scale = ss_pair(v_set1(loss->scale_hi), v_set1(loss->scale_lo));
+    const vpair growth = ss_pair_add(one, ss_pair_mul(log, ss_pair_set1(2.0 * loss->z_loss)));
+    const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     const vpair whole = ss_pair_mul(FN(dense_sum)(loss, at, label, &common, SS_SUM_SLOPES), growth);
     FN(dense_gradient)(loss, at, label, &common,
                        ss_pair_mul(ss_pair_mul(ss_reciprocal(common.end.total), whole), scale));

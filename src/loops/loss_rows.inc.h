@@ -42,12 +42,12 @@ static void FN(loss_special)(const ss_loss *loss, ptrdiff_t row, ss_offsets at, 
         return;
     }
     const int hit = FN(loss_element)(job, at, label) == INFINITY;
-    const double log = lane(ss_log1p_pair(ss_pair(v_set1(sum.hi - 1.0), v_set1(0.0))).hi);
+    const double log = lane(ss_log1p_pair(ss_pair_set1(sum.hi - 1.0)).hi);
     const double rise = loss->z_loss == 0.0 ? 1.0 : INFINITY; /* the slope of z_loss goes with logsumexp */
     const double q = (sum.hi - 1.0) / sum.hi;
     double focus = 1.0, growth = 1.0;
     if (loss->gamma != 0.0 && hit) {
-        focus = q == 0.0 ? 0.0 : lane(ss_raise(ss_pair(v_set1(q), v_set1(0.0)), v_set1(0.0), loss->gamma).hi);
+        focus = q == 0.0 ? 0.0 : lane(ss_raise(ss_pair_set1(q), v_set1(0.0), loss->gamma).hi);
         growth = q == 0.0 ? 1.0 : 1.0 + loss->gamma * log / (sum.hi * q);
     }
     coefficient *= focus * growth;
@@ -71,7 +71,7 @@ static inline vpair FN(mantissa)(vpair a, double *unit)
     int exponent;
     frexp(lane(a.hi), &exponent);
     *unit = exponent;
-    return ss_pair(v_set1(ldexp(lane(a.hi), -exponent)), v_set1(ldexp(lane(a.lo), -exponent)));
+    return ss_pair_set(ldexp(lane(a.hi), -exponent), ldexp(lane(a.lo), -exponent));
 }
 
 /* Element by element, for any magnitude. */
@@ -107,13 +107,12 @@ static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label,
         FN(loss_slowly)(job, at, label, by);
         return;
     }
-    const vd zero = v_set1(0.0);
     const double lift = ldexp(1.0, FN(OFFSET)), moved = ldexp(1.0, (int)fmax(by->others_unit, -1000.0));
-    const vpair mine = ss_pair(v_mul(v_sub(zero, by->others.hi), v_set1(lift)), v_mul(v_sub(zero, by->others.lo), v_set1(lift)));
+    const vpair mine = ss_pair_scale(ss_pair_neg(by->others), v_set1(lift));
     ss_end end = {by->peak, 0.0, by->unit, lane(by->factor.hi), lane(by->factor.lo), 0.0};
     if (!terms) {
         FN(write_from)(job, at, 0, job->n, &end, NULL, NULL);
-        const vpair on_mine = ss_pair(v_mul(by->on_others.hi, v_set1(moved)), v_mul(by->on_others.lo, v_set1(moved)));
+        const vpair on_mine = ss_pair_scale(by->on_others, v_set1(moved));
         FN(loss_put)(job, at, label, lane(FN(product)(mine, on_mine)));
         return;
     }
@@ -147,13 +146,13 @@ static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t lab
         shift = sum.peak;
         sum = FN(part)(job, row, 0, job->n, shift);
     }
-    const vpair scale = ss_pair(v_set1(loss->scale_hi), v_set1(loss->scale_lo));
-    vpair coefficient = ss_pair_mul(scale, ss_pair(v_set1(weight), v_set1(0.0)));
+    const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
+    vpair coefficient = ss_pair_mul(scale, ss_pair_set1(weight));
     if (isnan(sum.hi) || !isfinite(sum.peak)) {
         FN(loss_special)(loss, row, at, label, sum, weight, lane(coefficient.hi));
         return;
     }
-    const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), rest = FN(canonical_sum)(job, at, &sum, shift);
+    const vpair one = ss_pair_set1(1.0), rest = FN(canonical_sum)(job, at, &sum, shift);
     const vd peak = v_set1(sum.peak), highest = v_set1(sum.peak + shift), mine = v_set1(FN(loss_element)(job, at, label));
     const vd near = v_max(v_sub(peak, v_set1(SS_TERM_REACH)), v_sub(mine, v_set1(shift))); /* below, its term is nothing beside S */
     const vpair term = FN(term)(near, ss_scale_bits(ss_exponent(peak), 0), table_hi, table_lo);
@@ -171,16 +170,15 @@ static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t lab
     by.factor = by.on_others = ss_pair_mul(inverse, coefficient);
     if (loss->z_loss != 0.0) {
         /* z L^2 with L = logsumexp adds 2 z L p to every element; the label's own share goes with the others */
-        const vpair log = ss_pair_add(ss_pair(highest, v_set1(0.0)), end.excess);
-        const vpair slope = ss_pair_mul(log, ss_pair(v_set1(2.0 * loss->z_loss), v_set1(0.0)));
+        const vpair log = ss_pair_add(ss_pair_of(highest), end.excess);
+        const vpair slope = ss_pair_mul(log, ss_pair_set1(2.0 * loss->z_loss));
         const vm cut = v_lt(near, v_sub(peak, v_set1(SS_TERM_REACH - 1.0))); /* the slope may be larger than what was cut is small */
-        const vpair share = ss_choose(cut, ss_pair(v_set1(0.0), v_set1(0.0)), ss_pair_mul(slope, term));
-        const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair(v_set1(loss->z_loss), v_set1(0.0))), log);
+        const vpair share = ss_pair_select(cut, ss_pair_set1(0.0), ss_pair_mul(slope, term));
+        const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair_set1(loss->z_loss)), log);
         const vd size = v_mul(v_mul(log.hi, v_set1(loss->z_loss)), log.hi); /* the pair is NaN where this overflows */
         const vm infinite = v_eq(v_max(item.hi, size), v_set1(INFINITY));
-        item = ss_choose(infinite, ss_pair(v_set1(INFINITY), v_set1(0.0)), ss_pair_add(item, square));
-        by.others = ss_pair_add(ss_pair_scale_down(by.others, v_set1(by.others_unit)),
-                                ss_pair(v_sub(v_set1(0.0), share.hi), v_sub(v_set1(0.0), share.lo)));
+        item = ss_pair_select(infinite, ss_pair_set1(INFINITY), ss_pair_add(item, square));
+        by.others = ss_pair_sub(ss_pair_scale_down(by.others, v_set1(by.others_unit)), share);
         by.others_unit = 0.0;
         by.factor = ss_pair_mul(by.factor, ss_pair_add(one, slope));
     }

@@ -19,15 +19,6 @@ typedef struct {
 /* What is summed over the classes of a row with probabilities: a, h, or the losses (loss_dense.inc.h). */
 enum { SS_SUM_WEIGHTS, SS_SUM_SLOPES, SS_SUM_COSTS };
 
-/* Relative error 2^-102. */
-static inline vpair ss_pair_mul(vpair a, vpair b)
-{
-    vpair product = ss_two_prod(a.hi, b.hi);
-    return ss_fast_two_sum(product.hi, v_add(product.lo, v_fma(a.hi, b.lo, v_mul(a.lo, b.hi))));
-}
-
-static inline vpair ss_pair_scale_down(vpair a, vd d) { return ss_pair(ss_scale_down(a.hi, d), ss_scale_down(a.lo, d)); }
-
 /* `gap` = peak - x_label, `term` = e^x_label in units of 2^exponent(peak), rest in units of 2^exponent. */
 static inline ss_label label_f64(vd peak, vpair rest, vd exponent, vpair gap, vpair term)
 {
@@ -38,7 +29,7 @@ static inline ss_label label_f64(vd peak, vpair rest, vd exponent, vpair gap, vp
     end.unit = ss_exponent(peak);
     end.total = ss_pair_add(top, ss_pair_scale_down(rest, down));
     end.excess = ss_log1p_pair(ss_pair_scale_down(ss_pair_div(rest, top), down));
-    const vpair left = ss_pair_add(end.total, ss_pair(v_sub(zero, term.hi), v_sub(zero, term.lo)));
+    const vpair left = ss_pair_sub(end.total, term);
     end.others = ss_pair(v_select(at_peak, rest.hi, left.hi), v_select(at_peak, rest.lo, left.lo));
     end.others_unit = v_select(at_peak, v_add(end.unit, down), end.unit);
     const vpair sum = ss_two_sum(gap.hi, end.excess.hi);
@@ -56,11 +47,11 @@ static inline ss_label label_f32(vd peak, vpair rest, vd exponent, vpair gap, vp
     const vd top = ss_mantissa(peak).hi, total = v_add(top, ss_scale_down(rest.hi, down));
     const vm at_peak = v_eq(gap.hi, zero);
     end.unit = unit;
-    end.total = ss_pair(total, zero);
-    end.excess = ss_pair(ss_log1p_single(ss_scale_down(rest.hi, down), top), zero);
-    end.others = ss_pair(v_select(at_peak, rest.hi, v_sub(total, term.hi)), zero);
+    end.total = ss_pair_of(total);
+    end.excess = ss_pair_of(ss_log1p_single(ss_scale_down(rest.hi, down), top));
+    end.others = ss_pair_of(v_select(at_peak, rest.hi, v_sub(total, term.hi)));
     end.others_unit = v_select(at_peak, v_add(unit, down), unit);
-    end.loss = ss_pair(v_add(gap.hi, end.excess.hi), zero);
+    end.loss = ss_pair_of(v_add(gap.hi, end.excess.hi));
     return end;
 }
 
@@ -68,7 +59,7 @@ static inline ss_label label_f32(vd peak, vpair rest, vd exponent, vpair gap, vp
 static inline vpair ss_raise(vpair a, vd unit, double power)
 {
     SS_TABLES;
-    const vpair log = ss_pair_mul(ss_log_pair(a, unit), ss_pair(v_set1(power), v_set1(0.0)));
+    const vpair log = ss_pair_mul(ss_log_pair(a, unit), ss_pair_set1(power));
     const vm tiny = v_lt(log.hi, v_set1(-800.0));
     const vd hi = v_select(tiny, v_set1(-800.0), log.hi), lo = v_select(tiny, v_set1(0.0), log.lo), exponent = ss_exponent(hi);
     return ss_pair_scale_down(ss_exp_pair(hi, lo, ss_scale_bits(exponent, 0), table_hi, table_lo), exponent);
@@ -79,13 +70,13 @@ static inline vpair ss_raise(vpair a, vd unit, double power)
 static inline void ss_label_focus(double gamma, const ss_label *end, vpair inverse, vpair term, vpair *on_loss,
                                   vpair *on_gradient)
 {
-    const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), nothing = ss_pair(v_set1(0.0), v_set1(0.0));
+    const vpair one = ss_pair_set1(1.0), nothing = ss_pair_set1(0.0);
     const vpair q = ss_pair_mul(end->others, inverse), p = ss_pair_mul(term, inverse);
     const vd down = v_sub(end->others_unit, end->unit);
     const vm none = v_eq(q.hi, v_set1(0.0)), cut = v_lt(v_set1(SS_TERM_REACH - 1.0), end->loss.hi);
     const vpair growth = ss_pair_div(end->loss, ss_pair_scale_down(q, v_max(down, v_set1(-800.0))));
-    const vpair ratio = ss_choose(cut, nothing, ss_choose(v_lt(v_set1(-800.0), down), growth, one));
-    const vpair slope = ss_pair_mul(ss_pair_mul(p, ratio), ss_pair(v_set1(gamma), v_set1(0.0)));
-    *on_loss = ss_choose(none, nothing, ss_raise(ss_choose(none, one, q), down, gamma));
-    *on_gradient = ss_choose(none, nothing, ss_pair_mul(*on_loss, ss_pair_add(one, slope)));
+    const vpair ratio = ss_pair_select(cut, nothing, ss_pair_select(v_lt(v_set1(-800.0), down), growth, one));
+    const vpair slope = ss_pair_mul(ss_pair_mul(p, ratio), ss_pair_set1(gamma));
+    *on_loss = ss_pair_select(none, nothing, ss_raise(ss_pair_select(none, one, q), down, gamma));
+    *on_gradient = ss_pair_select(none, nothing, ss_pair_mul(*on_loss, ss_pair_add(one, slope)));
 }

@@ -228,7 +228,7 @@ static ss_sum FN(merge)(ss_sum a, ss_sum b, int rest)
     if (isnan(a.hi) || !ss_reducible(a.peak) || !ss_reducible(b.peak)) return a;
     /* Between finite peaks: add at the larger scale. Exact shifts; the pair additions lose 2^-105 each. */
     SS_TABLES;
-    vpair sum = ss_pair(v_set1(a.hi), v_set1(a.lo)), other = ss_pair(v_set1(b.hi), v_set1(b.lo));
+    vpair sum = ss_pair_set(a.hi, a.lo), other = ss_pair_set(b.hi, b.lo);
     vd exponent = v_set1(a.exponent), other_exponent = v_set1(b.exponent);
     for (int i = 0; i < (rest ? 2 : 1); i++) {
         vd larger = v_max(exponent, other_exponent);
