@@ -249,13 +249,9 @@ static void FN(row)(const ss_job *job, ptrdiff_t row)
     double *terms = job->n <= TILE ? one_tile : job->n <= SS_KEPT_TILES * TILE ? job->terms : NULL;
     const ss_offsets at = row_offsets(job, row);
     if (job->operation != SS_SOFTMAX) terms = NULL;
-    double shift = 0.0;
     ss_sum sum = terms ? FN(kept_sum)(job, at, terms, exponents) : FN(part)(job, row, 0, job->n, 0.0);
-    if (isfinite(sum.peak) && fabs(sum.peak) > SS_HUGE) {
-        shift = sum.peak;
-        terms = NULL;
-        sum = FN(part)(job, row, 0, job->n, shift);
-    }
+    const double shift = FN(shift_sum)(job, row, &sum);
+    if (shift != 0.0) terms = NULL;
     const ss_end end = FN(conclude)(job, row, sum, shift);
     if (terms && end.peak != INFINITY)
         FN(write_from)(job, at, 0, job->n, &end, terms, exponents);
