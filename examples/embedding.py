@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # scikit-learn brings it
+from threadpoolctl import threadpool_limits
 
 from stablesoft import margin, softmax_cross_entropy
 
