@@ -14,20 +14,19 @@ typedef struct {
     double mine[STEP]; /* at the label */
 } FN(panel_slopes);
 
-/* Rows that are missing repeat the first. */
-static void FN(labels_load)(const ss_loss *loss, ss_offsets at, ptrdiff_t first_row, int count, FN(panel_labels) *labels)
+/* Rows that are missing repeat the first; `x` is where the panel begins. */
+static void FN(labels_load)(const ss_loss *loss, const int64_t *of_rows, int rows, const char *x,
+                            FN(panel_labels) *labels)
 {
-    const ss_job *job = &loss->job;
-    for (int row = 0; row % STEP || row < count; row++) {
-        FN(panel_labels) *to = labels + row / STEP;
-        const int from = row < count ? row : 0;
-        const int64_t label = loss->labels[first_row + from];
-        REAL x;
-        memcpy(&x, job->x + at.x + from * job->kept_x[job->kept - 1] + (label < 0 ? 0 : label) * job->reduced_x[0],
-               sizeof x);
-        to->label[row % STEP] = label;
-        to->weight[row % STEP] = label < 0 ? 0.0 : loss->weights ? loss->weights[label] : 1.0;
-        to->x[row % STEP] = (double)x;
+    const ptrdiff_t row_step = loss->job.kept_x[loss->job.kept - 1], step = loss->job.reduced_x[0];
+    for (int row = 0; row < STEP; row++) {
+        const int from = row < rows ? row : 0;
+        const int64_t label = of_rows[from];
+        REAL value;
+        memcpy(&value, x + from * row_step + (label < 0 ? 0 : label) * step, sizeof value);
+        labels->label[row] = label;
+        labels->weight[row] = label < 0 ? 0.0 : loss->weights ? loss->weights[label] : 1.0;
+        labels->x[row] = (double)value;
     }
 }
 
@@ -111,8 +110,11 @@ static void FN(loss_block)(const ss_loss *loss, ptrdiff_t first_row, int count, 
     const ptrdiff_t n = job->n, size = sizeof(REAL), row_step = job->kept_x[job->kept - 1], step = job->reduced_x[0];
     const ptrdiff_t next_step = row_step == size ? step : STEP * size;
     double *keep = job->y && n <= CHUNK ? terms : NULL;
-    FN(labels_load)(loss, at, first_row, count, labels);
-    for (int p = 0; p * STEP < count; p++) panels[p].left = 0;
+    for (int p = 0; p * STEP < count; p++) {
+        FN(labels_load)(loss, loss->labels + first_row + p * STEP, FN(panel_rows)(count, p),
+                        job->x + at.x + p * STEP * row_step, &labels[p]);
+        panels[p].left = 0;
+    }
     for (ptrdiff_t i = 0; i < n; i += span) {
         const ptrdiff_t length = n - i < span ? n - i : span;
         FN(block_load)(job, job->x + at.x, count, i, length, values, pitch);
