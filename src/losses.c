@@ -29,9 +29,9 @@ void ss_run_loss(const ss_kernels *kernels, int type, const ss_loss *loss, ptrdi
     }
 }
 
-/* A sum is rounded to SUM_BITS below its leading one. A partial sum, whose error is known, is taken only if all that lies
-   within that error rounds to the same; else the exact sum decides, so that the digits are always those of the exact sum.
-   2^30 blocks of items.inc.h lose less than 2^-74 of the magnitudes. */
+/* A sum is rounded to SUM_BITS below its leading one. A sum of partial ones, whose error is known, is taken only if all
+   that lies within this error rounds to the same; if not, the sum is done exactly: the digits are always those of the
+   exact sum. 2^30 blocks of items.inc.h lose less than 2^-74 of the magnitudes. */
 enum { SS_SUM_BITS = 60 };
 #define SS_PARTIAL_ERROR 0x1p-74
 

@@ -8,8 +8,8 @@
 
 /* Softmax losses of many rows. job.x are the logits, job.y the gradient or NULL. A row has a label (negative: it is
    ignored), or a probability for every class: `targets`, whose strides are those that the job calls mask.
-   A label costs weight ((1 - p)^gamma (-log p) + z_loss logsumexp^2). The gradient is multiplied by scale_hi + scale_lo:
-   1 / n for a mean. */
+   A label costs weight ((1 - p)^gamma (-log p) + z_loss logsumexp^2). The gradient is multiplied by scale_hi +
+   scale_lo, for a mean the reciprocal of what it divides by. */
 struct ss_loss {
     ss_job job;
     const int64_t *labels;

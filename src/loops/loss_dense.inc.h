@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Softmax losses of rows with a probability t for every class, given or made by label smoothing. With a = weight * t the
-   loss is the sum of a (-log p), and the gradient A p - a with A the sum of a; focal loss multiplies each a by a power
-   of 1 - p. Both sums are exact, so they depend on no order; an element with a = 0 costs nothing, not even at -inf. */
+   Softmax losses of rows with a probability t for every class, given or made by label smoothing. With a = weight * t
+   the loss is the sum of a (-log p), and the gradient A p - a with A the sum of a; focal loss multiplies each a by a
+   power of 1 - p. Both sums are exact, so they depend on no order; a class with a = 0 costs nothing, not even -inf. */
 
 typedef struct {
     double hi[TILE + STEP], lo[TILE + STEP]; /* a, and then the products a (peak - x) */
@@ -113,7 +113,8 @@ static void FN(dense_gradient)(const ss_loss *loss, ss_offsets at, ptrdiff_t lab
     }
 }
 
-/* Rows with `count` elements +inf: those have h = a focus growth, the others h = a. First the sums, then the gradient. */
+/* Rows with `count` elements +inf: these have h = a focus growth, the others h = a. The sums come
+   first, then the gradient. */
 static void FN(dense_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at, ptrdiff_t label, double count)
 {
     FN(dense_tile) tile;

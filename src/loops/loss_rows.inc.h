@@ -48,7 +48,7 @@ static void FN(loss_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at,
     FN(loss_put)(job, at, label, rises ? all.rise * coefficient : 0.0 - coefficient * (hit ? all.q : 1.0));
 }
 
-/* What the gradient of a row is made of: p times `factor`, both in units of S, and at the label -others times on_others. */
+/* What the gradient of a row is made of: p times `factor`, both in units of S; at the label -others times on_others. */
 typedef struct {
     double peak, shift, exponent; /* of ss_sum */
     double unit, others_unit;     /* of S; of others, relative to S */
@@ -132,8 +132,8 @@ static void FN(add_z_loss)(double z_loss, vd highest, const ss_label *end, vpair
 }
 
 /* From the sum of a row to the loss of its label, and to what its gradient is made of. */
-static double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, const ss_sum *sum, double shift,
-                                double weight, vpair coefficient, FN(slope) *by)
+static SS_INLINE double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, const ss_sum *sum,
+                                          double shift, double weight, vpair coefficient, FN(slope) *by)
 {
     SS_TABLES;
     const vpair rest = FN(canonical_sum)(&loss->job, at, sum, shift);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Exact sum of any doubles: base-2^32 digits at absolute bit positions over the whole range, so that no order, no thread
-   and no partition can change the result.
+   Exact sum of any doubles: base-2^32 digits at absolute bit positions over the whole range, so that no order and no
+   partition can change the result.
    Method: superaccumulator, Neal 2015 (arXiv 1505.05571) */
 #ifndef SS_MATH_TOTAL_H
 #define SS_MATH_TOTAL_H
