@@ -29,9 +29,9 @@ cdef extern from "losses.h":
                                int64_t *rows) noexcept nogil
     void ss_run_loss(const ss_kernels *table, int type, const ss_loss *loss, Py_ssize_t rows,
                      int threads) noexcept nogil
-    void ss_run_sigmoid(const ss_kernels *table, int type, const ss_sigmoid *loss, Py_ssize_t n, int threads,
+    int ss_run_sigmoid(const ss_kernels *table, int type, const ss_sigmoid *loss, Py_ssize_t n, int threads,
                         double *hi, double *lo) noexcept nogil
-    void ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi,
+    int ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi,
                        double *lo) noexcept nogil
     void ss_sum_weights(const double *weights, const int64_t *rows, Py_ssize_t n, double *hi, double *lo) noexcept nogil
 
@@ -45,9 +45,11 @@ cdef struct loss_options:
     double cap      # of one row's loss
 
 
-cdef inline object _one_value(double hi, double lo, double divisor, int type_num):
-    """(hi + lo) / divisor in the real type, as a NumPy scalar; over nothing it is 0."""
+cdef inline object _one_value(double hi, double lo, int power, double divisor, int type_num):
+    """(hi + lo) 2^power / divisor in the real type, as a NumPy scalar; over nothing it is 0."""
     cdef double value = 0.0 if divisor == 0.0 else (hi + lo) / divisor
+    if power:
+        value = ldexp(value, power)
     return np.float64(value) if type_num == cnp.NPY_DOUBLE else np.float32(<float> value)  # C's cast does not warn
 
 
@@ -80,6 +82,7 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
     cdef cnp.npy_intp length, classes = dims[axis]
     cdef cnp.ndarray gradient = None, items, scratch, result
     cdef double hi = 0.0, lo = 0.0, divisor = 1.0, scale
+    cdef int power
     cdef Py_ssize_t step, step_y, step_t, k
     job.operation = SS_CROSS_ENTROPY
     job.temperature = 1.0
@@ -151,8 +154,8 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
             if loss.items[k] > options.cap:
                 loss.items[k] = options.cap
     if options.sums:
-        ss_sum_values(kernels, loss.items, job.rows, &hi, &lo)
-        value = _one_value(hi, lo, divisor, type_num)
+        power = ss_sum_values(kernels, loss.items, job.rows, &hi, &lo)
+        value = _one_value(hi, lo, power, divisor, type_num)
     else:
         value = _rounded(loss.items, ndim - 1, shape, type_num)
     return (value, gradient) if return_grad else value
@@ -264,6 +267,7 @@ def sigmoid_loss(x, targets, weights, positives, bint focal, double alpha, doubl
     cdef int type_index = type_num == cnp.NPY_DOUBLE
     cdef Py_ssize_t size = cnp.PyArray_SIZE(logits)
     cdef double hi = 0.0, lo = 0.0
+    cdef int power
     cdef double *sums[2]
     _reduction(reduction, &options)
     if not options.mean:
@@ -310,11 +314,11 @@ def sigmoid_loss(x, targets, weights, positives, bint focal, double alpha, doubl
     loss.scale_hi = 0.0 if divisor == 0.0 else factor / divisor
     loss.scale_lo = 0.0 if divisor == 0.0 else -fma(loss.scale_hi, divisor, -factor) / divisor
     if size < NOGIL_ELEMENTS:
-        ss_run_sigmoid(kernels, type_index, &loss, size, 1, &hi if options.sums else NULL, &lo)
+        power = ss_run_sigmoid(kernels, type_index, &loss, size, 1, &hi if options.sums else NULL, &lo)
     else:
         with nogil:
-            ss_run_sigmoid(kernels, type_index, &loss, size, ss_threads(), &hi if options.sums else NULL, &lo)
-    value = _one_value(hi, lo, divisor, type_num) if options.sums else items[()]
+            power = ss_run_sigmoid(kernels, type_index, &loss, size, ss_threads(), &hi if options.sums else NULL, &lo)
+    value = _one_value(hi, lo, power, divisor, type_num) if options.sums else items[()]
     return (value, gradient) if return_grad else value
 
 

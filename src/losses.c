@@ -61,16 +61,27 @@ static int ss_settle(const ss_partial *parts, int count, double *hi, double *lo)
     return certain;
 }
 
-static void ss_settle_exactly(ss_total *sum, double *hi, double *lo)
+/* Finite values may have a sum that is not, and a mean that is. */
+enum { SS_SUM_DOWN = 160 };
+
+static int ss_settle_exactly(ss_total *sum, double *hi, double *lo)
 {
     ss_total_result(sum, hi, lo);
-    if (!(fabs(*hi) > 0x1p-900 && fabs(*hi) < 0x1p900)) return;
+    if (isinf(*hi) && sum->special == 0.0) {
+        const double sign = copysign(1.0, *hi);
+        ss_total_scaled(sum, SS_SUM_DOWN, hi, lo);
+        *hi *= sign;
+        *lo *= sign;
+        return SS_SUM_DOWN;
+    }
+    if (!(fabs(*hi) > 0x1p-900 && fabs(*hi) < 0x1p900)) return 0;
     const vpair rounded = ss_rounded(*hi, *lo);
     *hi = rounded.hi;
     *lo = rounded.lo;
+    return 0;
 }
 
-void ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi, double *lo)
+int ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi, double *lo)
 {
     ss_partial parts[SS_MOST_THREADS];
     if (threads > SS_MOST_THREADS) threads = SS_MOST_THREADS;
@@ -82,21 +93,21 @@ void ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss,
         parts[part] = kernels->sigmoid[type](loss, n / threads * part, last, NULL);
         ss_float_leave(mode);
     }
-    if (!hi || ss_settle(parts, threads, hi, lo)) return;
+    if (!hi || ss_settle(parts, threads, hi, lo)) return 0;
     ss_total sum;
     ss_total_start(&sum);
     kernels->sigmoid[type](loss, 0, n, &sum);
-    ss_settle_exactly(&sum, hi, lo);
+    return ss_settle_exactly(&sum, hi, lo);
 }
 
-void ss_sum_values(const ss_kernels *kernels, const double *values, ptrdiff_t n, double *hi, double *lo)
+int ss_sum_values(const ss_kernels *kernels, const double *values, ptrdiff_t n, double *hi, double *lo)
 {
     const ss_partial part = kernels->items(values, n);
-    if (ss_settle(&part, 1, hi, lo)) return;
+    if (ss_settle(&part, 1, hi, lo)) return 0;
     ss_total sum;
     ss_total_start(&sum);
     for (ptrdiff_t i = 0; i < n; i++) ss_total_add(&sum, values[i]);
-    ss_settle_exactly(&sum, hi, lo);
+    return ss_settle_exactly(&sum, hi, lo);
 }
 
 void ss_sum_weights(const double *weights, const int64_t *rows, ptrdiff_t n, double *hi, double *lo)

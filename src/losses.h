@@ -34,10 +34,12 @@ struct ss_sigmoid {
 ptrdiff_t ss_check_labels(const int64_t *labels, ptrdiff_t n, ptrdiff_t classes, int ignores, int64_t ignored, int64_t *rows);
 
 void ss_run_loss(const ss_kernels *kernels, int type, const ss_loss *loss, ptrdiff_t rows, int threads);
-void ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi, double *lo);
+/* Returns d where the sum of the losses is (hi + lo) 2^d, as ss_sum_values does. */
+int ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi, double *lo);
 
-/* The sum of the values, or of weights[label] over the rows that are not ignored, as a pair: the same digits in any order. */
-void ss_sum_values(const ss_kernels *kernels, const double *values, ptrdiff_t n, double *hi, double *lo);
+/* The sum of the values, or of weights[label] over the rows that are not ignored, as a pair: the same digits in any order. d is
+   0 but for sums beyond the largest double. */
+int ss_sum_values(const ss_kernels *kernels, const double *values, ptrdiff_t n, double *hi, double *lo);
 void ss_sum_weights(const double *weights, const int64_t *rows, ptrdiff_t n, double *hi, double *lo);
 
 #endif

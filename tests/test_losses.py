@@ -200,6 +200,20 @@ def test_sum_is_exact():
         assert got == float(exact)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_mean_of_a_sum_that_overflows(sign):
+    """Every loss is a double and so is their mean, but not their sum."""
+    big = np.array([1.7e308, 1.6e308, 1.5e308])
+    mean = sign * float(sum(map(Fraction, big.tolist())) / 3)
+    assert stablesoft.sigmoid_cross_entropy(big, np.zeros(3), weight=sign) == mean
+    assert stablesoft.sigmoid_cross_entropy(big, np.zeros(3), weight=sign, reduction="sum") == sign * math.inf
+    rows, labels = np.stack([big, np.zeros(3)], axis=1), np.ones(3, int)
+    assert stablesoft.softmax_cross_entropy(rows, np.eye(2)[labels], weight=[sign, sign]) == mean
+    if sign > 0:
+        assert stablesoft.softmax_cross_entropy(rows, labels) == mean
+        assert stablesoft.softmax_focal_loss(rows, labels) == mean
+
+
 def test_labels_are_hard(dtype):
     """The places that the tests above put labels at exist among the named rows."""
     places = {place for row in cases.rows(dtype).values() for place in labels_of(row)}

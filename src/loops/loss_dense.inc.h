@@ -120,9 +120,12 @@ static void FN(dense_infinite)(const ss_loss *loss, ss_offsets at, ptrdiff_t row
     const double focus = loss->gamma == 0.0 ? 1.0 : q == 0.0 ? 0.0
                        : lane(ss_raise(ss_pair(v_set1(q), v_set1(0.0)), v_set1(0.0), loss->gamma).hi);
     const double growth = q == 0.0 ? 1.0 : 1.0 + loss->gamma * log / (count * q);
-    double whole = 0.0, item = 0.0;
     const double rise = loss->z_loss == 0.0 ? 1.0 : INFINITY; /* the slope of z_loss goes with logsumexp */
-    for (int pass = 0; pass < 2; pass++)
+    double whole = 0.0, item = 0.0, rest;
+    ss_total slopes, costs;
+    ss_total_start(&slopes);
+    ss_total_start(&costs);
+    for (int pass = 0; pass < 2; pass++) {
         for (ptrdiff_t i = 0; i < job->n; i += TILE) {
             const ptrdiff_t n = job->n - i < TILE ? job->n - i : TILE;
             FN(dense_read)(loss, at, label, i, n, &tile);
@@ -130,14 +133,17 @@ static void FN(dense_infinite)(const ss_loss *loss, ss_offsets at, ptrdiff_t row
                 const int hit = tile.x[j] == INFINITY;
                 const double h = hit ? tile.hi[j] * focus * growth : tile.hi[j];
                 if (pass == 0) {
-                    whole += h;
-                    if (tile.hi[j] != 0.0) item += hit ? tile.hi[j] * focus * log : INFINITY;
+                    ss_total_add(&slopes, h);
+                    if (tile.hi[j] != 0.0) ss_total_add(&costs, hit ? tile.hi[j] * focus * log : INFINITY);
                 } else {
                     FN(loss_put)(job, at, i + j, ((hit ? rise * whole / count : 0.0) - h) * loss->scale_hi);
                 }
             }
-            if (pass == 1 && !job->y) break;
         }
+        if (pass == 0) ss_total_result(&slopes, &whole, &rest);
+        if (!job->y) break;
+    }
+    ss_total_result(&costs, &item, &rest);
     loss->items[row] = rise * item;
 }
 

@@ -56,9 +56,9 @@ static inline void ss_total_merge(ss_total *sum, ss_total *other)
     sum->pending = 2;
 }
 
-/* The sum as a pair: rounded to a double, and the rest of it. The carry leaves every digit but the last in [0, 2^32); a negative
-   sum is turned round first, so that all digits have one sign. */
-static inline void ss_total_result(ss_total *sum, double *hi, double *lo)
+/* The sum times 2^-down as a pair: rounded to a double, and the rest of it. The carry leaves every digit but the last in
+   [0, 2^32); a negative sum is turned round first, so that all digits have one sign: a second call gives its magnitude. */
+static inline void ss_total_scaled(ss_total *sum, int down, double *hi, double *lo)
 {
     *hi = *lo = sum->special;
     if (sum->special != 0.0) return; /* NaN is not 0 either */
@@ -70,7 +70,7 @@ static inline void ss_total_result(ss_total *sum, double *hi, double *lo)
     }
     double high = 0.0, low = 0.0;
     for (int i = SS_TOTAL_DIGITS - 1; i >= 0 && isfinite(high); i--) {
-        const double digit = ldexp((double)sum->digit[i], 32 * i + SS_TOTAL_LOWEST);
+        const double digit = ldexp((double)sum->digit[i], 32 * i + SS_TOTAL_LOWEST - down);
         const double total = high + digit, part = total - high;
         low += (high - (total - part)) + (digit - part);
         high = total;
@@ -79,5 +79,7 @@ static inline void ss_total_result(ss_total *sum, double *hi, double *lo)
     *hi = sign * top;
     *lo = isinf(top) ? 0.0 : sign * (low - (top - high));
 }
+
+static inline void ss_total_result(ss_total *sum, double *hi, double *lo) { ss_total_scaled(sum, 0, hi, lo); }
 
 #endif
