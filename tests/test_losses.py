@@ -152,6 +152,22 @@ def test_tiny_losses(size, dtype):
     check(CASES[0], [exact_sigmoid_loss(float(row[1]), 0.0)], loss, gradient, size)
 
 
+@pytest.mark.parametrize("rows", [1, 40])
+@pytest.mark.parametrize("weight", [1.0, 3.0, -1e5, 1e30, 1e100])
+@pytest.mark.parametrize("gap", [700.0, 737.77, 744.0, 760.0, 800.5])
+def test_weight_lifts_a_subnormal_loss(gap, weight, rows):
+    """A loss that is subnormal or 0 without its weight is no less exact with it."""
+    row = [0.0, -gap - 20, -gap]
+    exact = exact_softmax_loss(row, 0)
+    loss, gradient = stablesoft.softmax_cross_entropy(
+        [row] * rows, [0] * rows, weight=[weight, 1.0, 1.0], reduction="none", return_grad=True
+    )
+    for item, slopes in zip(loss, gradient):
+        assert ulp_error(item, WIDE.multiply(exact.loss, Decimal(weight)), "float64") <= 4
+        for got, slope in zip(slopes, exact.gradient):
+            assert ulp_error(got, WIDE.multiply(slope, Decimal(weight)), "float64") <= 4
+
+
 def reduced(case, x, targets, dtype):
     """Exact sum of the losses, and what the mean divides by."""
     exact = case.exact(x, targets) if case.sigmoid else [case.exact(*pair) for pair in zip(x, targets)]
