@@ -29,9 +29,9 @@ cdef extern from "losses.h":
                                int64_t *rows) noexcept nogil
     void ss_run_loss(const ss_kernels *table, int type, const ss_loss *loss, Py_ssize_t rows,
                      int threads) noexcept nogil
-    void ss_run_sigmoid(const ss_kernels *table, int type, const ss_sigmoid *loss, Py_ssize_t n, int threads,
+    int ss_run_sigmoid(const ss_kernels *table, int type, const ss_sigmoid *loss, Py_ssize_t n, int threads,
                         double *hi, double *lo) noexcept nogil
-    void ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi,
+    int ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi,
                        double *lo) noexcept nogil
     void ss_sum_weights(const double *weights, const int64_t *rows, Py_ssize_t n, double *hi, double *lo) noexcept nogil
 
@@ -45,9 +45,11 @@ cdef struct loss_options:
     double cap      # of one row's loss
 
 
-cdef inline object _one_value(double hi, double lo, double divisor, int type_num):
-    """(hi + lo) / divisor in the real type, as a NumPy scalar; over nothing it is 0."""
+cdef inline object _one_value(double hi, double lo, int power, double divisor, int type_num):
+    """(hi + lo) 2^power / divisor in the real type, as a NumPy scalar; over nothing it is 0."""
     cdef double value = 0.0 if divisor == 0.0 else (hi + lo) / divisor
+    if power:
+        value = ldexp(value, power)
     return np.float64(value) if type_num == cnp.NPY_DOUBLE else np.float32(<float> value)  # C's cast does not warn
 
 
@@ -87,6 +89,7 @@ cdef void _lay_out(ss_job *job, cnp.ndarray x, int axis, cnp.ndarray gradient, c
     job.floor = 0.0
     job.mask = job.b = NULL
     job.sign = NULL
+    job.cumulative = SS_WHOLE
     job.x = <const char *> cnp.PyArray_DATA(x)
     job.y = NULL if gradient is None else <char *> cnp.PyArray_DATA(gradient)
     job.rows = 1
@@ -165,8 +168,8 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
             if loss.items[k] > options.cap:
                 loss.items[k] = options.cap
     if options.sums:
-        ss_sum_values(kernels, loss.items, job.rows, &hi, &lo)
-        value = _one_value(hi, lo, divisor, type_num)
+        power = ss_sum_values(kernels, loss.items, job.rows, &hi, &lo)
+        value = _one_value(hi, lo, power, divisor, type_num)
     else:
         value = _rounded(loss.items, ndim - 1, shape, type_num)
     return (value, gradient) if return_grad else value
@@ -326,11 +329,11 @@ def sigmoid_loss(x, targets, weights, positives, bint focal, double alpha, doubl
     loss.gamma = gamma
     _quotient(factor, divisor, &loss.scale_hi, &loss.scale_lo)
     if size < NOGIL_ELEMENTS:
-        ss_run_sigmoid(kernels, type_index, &loss, size, 1, &hi if options.sums else NULL, &lo)
+        power = ss_run_sigmoid(kernels, type_index, &loss, size, 1, &hi if options.sums else NULL, &lo)
     else:
         with nogil:
-            ss_run_sigmoid(kernels, type_index, &loss, size, ss_threads(), &hi if options.sums else NULL, &lo)
-    value = _one_value(hi, lo, divisor, type_num) if options.sums else items[()]
+            power = ss_run_sigmoid(kernels, type_index, &loss, size, ss_threads(), &hi if options.sums else NULL, &lo)
+    value = _one_value(hi, lo, power, divisor, type_num) if options.sums else items[()]
     return (value, gradient) if return_grad else value
 
 

@@ -50,6 +50,8 @@ static void FN(loss_conclude)(const ss_loss *loss, const FN(panel_labels) *label
         const vpair term = FN(term)(near, ss_scale_bits(unit, 0), table_hi, table_lo);
         const ss_label end = FN(label)(peak, rest, sum.exponent, FN(gap)(peak, x), term);
         v_store(items + j * SS_W, v_mul(v_add(end.loss.hi, end.loss.lo), w));
+        const vm light = v_lt(ss_abs(w), v_set1(1.0 + 0x1p-52));
+        panel->left |= FN(unless)(v_lt(v_set1(SS_LOSS_LEAST), v_select(light, v_set1(1.0), end.loss.hi)), j);
         if (!loss->job.y) continue;
         const vpair coefficient = ss_pair_mul(scale, ss_pair_of(w));
         const vpair factor = panel->factor[j] = ss_pair_mul(FN(reciprocal)(end.total), coefficient);

@@ -86,6 +86,7 @@ static void FN(loss_slowly)(const ss_job *job, ss_offsets at, ptrdiff_t label, c
 #define SS_SLOPE_BETWEEN (-400.0)
 #define SS_SLOPE_LEAST 0x1p-120
 #define SS_SLOPE_MOST 0x1p120
+#define SS_LOSS_LEAST 0x1p-960 /* a double below it may have lost digits in its pair */
 
 /* `terms` of the whole row but for the peak at `place`, or NULL: then the terms are computed again. */
 static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by, ptrdiff_t place,
@@ -158,6 +159,10 @@ static SS_INLINE double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, pt
         const vm cut = v_lt(near, v_sub(peak, v_set1(SS_TERM_REACH - 1.0)));
         FN(add_z_loss)(loss->z_loss, highest, &end, term, cut, &item, by);
     }
+    /* a loss that is subnormal without its weight is e^-peak rest: there log1p is its argument */
+    if (fabs(lane(end.loss.hi)) < SS_LOSS_LEAST && fabs(weight) > 1.0 && loss->gamma == 0.0 && loss->z_loss == 0.0)
+        return ldexp(weight * lane(ss_pair_div(rest, ss_mantissa(peak)).hi),
+                     (int)fmax(sum->exponent - lane(end.unit), -3000.0));
     /* where peak - x overflows the rest of the loss is nothing beside it, and a small weight may bring it back */
     if (isinf(lane(end.loss.hi)) && loss->z_loss == 0.0)
         return 2.0 * (weight * (0.5 * lane(highest) - 0.5 * lane(mine)));
