@@ -9,7 +9,7 @@ BIN    := .venv/bin
 help:
 	@echo "make demo    softmax regression on real handwritten digits: tables here, pictures in demo/"
 	@echo "make test    the whole test suite (one file: make test ARGS=tests/test_edges.py)"
-	@echo "make test-libraries  the parts of the suite that run over array libraries, with PyTorch and JAX"
+	@echo "make test-libraries  what the suite runs over array libraries, over PyTorch and JAX"
 	@echo "make lint    ruff, cython-lint, mypy, numpydoc"
 	@echo "make bench   time beside SciPy, NumPy and, where it is installed, torch"
 	@echo "make clean   remove everything that was built"
@@ -23,7 +23,7 @@ test: .venv/built .venv/group-test
 
 # A torch that is in .venv already is kept: whoever wants a CPU build installs it there first (CONTRIBUTING.md).
 test-libraries: .venv/built .venv/group-test .venv/group-libraries
-	$(BIN)/python -m pytest --libraries tests/test_libraries.py tests/test_derivatives.py tests/test_scipy_parity.py $(ARGS)
+	$(BIN)/python -m pytest --libraries -m libraries $(ARGS)
 
 # cython-lint starts pycodestyle by name, hence the PATH; mypy reads NumPy's types, hence the build.
 lint: .venv/built .venv/group-lint

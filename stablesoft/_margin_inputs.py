@@ -6,7 +6,7 @@ import operator
 import numpy as np
 from array_api_compat import is_numpy_namespace
 
-from ._arrays import as_array, _as_number, dtype_name, is_complex, promote
+from ._arrays import _as_number, as_array, dtype_name, is_complex, promote
 from ._libraries import answers
 from ._margin_core import evaluate
 from ._margin_numbers import Double, Paired, Plain

@@ -34,7 +34,7 @@ def shifted(xp, x, peak, axis):
 
 
 def rest_of(xp, exponents, axis):
-    """The sum of exp(exponents), the largest 0, without one peak: (peaks - 1) + the sum of the others, all of one sign."""
+    """The sum of exp(exponents), the largest 0, without one peak: (peaks - 1) + the others, all of one sign."""
     at_peak, terms = exponents == 0, xp.exp(exponents)
     peaks = xp.sum(xp.where(at_peak, terms, 0.0), axis=axis, keepdims=True)
     others = xp.sum(xp.where(at_peak, 0.0, terms), axis=axis, keepdims=True)

@@ -36,7 +36,8 @@ def pytest_generate_tests(metafunc):
     apart = [library for library in chosen if library.has_devices]
     for name, values in (("library", usual), ("library_with_devices", apart)):
         if name in metafunc.fixturenames:
-            metafunc.parametrize(name, values, ids=[library.value for library in values])
+            marks = {True: (), False: (pytest.mark.libraries,)}
+            metafunc.parametrize(name, [pytest.param(one, id=one.value, marks=marks[one.light]) for one in values])
 
 
 def pytest_collection_modifyitems(config, items):

@@ -91,7 +91,7 @@ class Unknown:
     def __init__(self, array):
         self.array = np.asarray(array)
 
-    def __array_namespace__(self, *, api_version=None):  # noqa: ARG002
+    def __array_namespace__(self, *, api_version=None):
         return unknown
 
     def __getitem__(self, key):
@@ -125,6 +125,10 @@ def _forwarded(function):
     return call
 
 
+def _swapped(function):
+    return lambda a, b: function(b, a)
+
+
 def _from_numpy(name):
     found = getattr(np, name)
     return _forwarded(found) if callable(found) and not isinstance(found, type) else found
@@ -134,7 +138,7 @@ for _name in "add sub mul truediv pow mod and or xor matmul lt le gt ge eq ne".s
     _method = f"__{_name}__"
     setattr(Unknown, _method, _forwarded(getattr(operator, _method)))
     if _name[1:] not in ("t", "e", "q"):
-        setattr(Unknown, f"__r{_name}__", _forwarded(lambda a, b, method=getattr(operator, _method): method(b, a)))
+        setattr(Unknown, f"__r{_name}__", _forwarded(_swapped(getattr(operator, _method))))
 for _method in ("__neg__", "__pos__", "__abs__", "__invert__"):
     setattr(Unknown, _method, _forwarded(getattr(operator, _method)))
 unknown = types.ModuleType("unknown")

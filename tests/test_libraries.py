@@ -198,8 +198,7 @@ print(*(name for name in ("torch", "jax", "dask", "cupy", "scipy", "sparse") if 
 """
     found = str(Path(stablesoft.__file__).parents[1])
     path = os.pathsep.join(filter(None, [found, os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=100
-    )
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
