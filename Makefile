@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-libraries lint bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    softmax regression on real handwritten digits: tables here, pictures in demo/"
 	@echo "make test    the whole test suite (one file: make test ARGS=tests/test_edges.py)"
+	@echo "make test-libraries  what the suite runs over array libraries, over PyTorch and JAX"
 	@echo "make lint    ruff, cython-lint, mypy, numpydoc"
 	@echo "make bench   time beside SciPy, NumPy and, where it is installed, torch"
 	@echo "make clean   remove everything that was built"
@@ -19,6 +20,10 @@ demo: .venv/built .venv/group-demo
 
 test: .venv/built .venv/group-test
 	$(BIN)/python -m pytest $(ARGS)
+
+# A torch that is in .venv already is kept: whoever wants a CPU build installs it there first (CONTRIBUTING.md).
+test-libraries: .venv/built .venv/group-test .venv/group-libraries
+	$(BIN)/python -m pytest --libraries -m libraries $(ARGS)
 
 # cython-lint starts pycodestyle by name, hence the PATH; mypy reads NumPy's types, hence the build.
 lint: .venv/built .venv/group-lint

@@ -4,7 +4,9 @@ import math
 import operator
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj, is_jax_namespace, is_numpy_namespace
+from array_api_compat import device, is_jax_namespace, is_numpy_namespace
+
+from ._libraries import check_together, library_name, namespace, namespace_of
 
 # Too narrow to compute in: these are widened to float32 and the result is cast back.
 _NARROW = ("float16", "bfloat16")
@@ -53,18 +55,10 @@ def _as_numpy(x, name):
 
 def as_array(xp, x, name, like):
     """x as an array of xp, on the device of `like` where x brings none of its own."""
+    check_together(x, name, like)
     if is_numpy_namespace(xp):
         return _as_numpy(x, name)
-    if is_array_api_obj(x) and not isinstance(x, (np.ndarray, np.generic)):
-        return x
-    return xp.asarray(_as_numpy(x, name), device=device(like))
-
-
-def namespace_of(*values):
-    """The one library that the arrays among the values come from; NumPy for lists and scalars."""
-    arrays = [value for value in values if is_array_api_obj(value)]
-    foreign = [array for array in arrays if not isinstance(array, (np.ndarray, np.generic))]
-    return array_namespace(*(foreign or [np.empty(0)])), (foreign or arrays or [None])[0]
+    return xp.asarray(_as_numpy(x, name), device=device(like)) if namespace(x) is None else x
 
 
 def _common_dtype(xp, arrays, scalars):
@@ -98,7 +92,7 @@ def promote(values):
     """
     for name, value in values.items():
         _refuse_sparse(value, name)
-    xp, like = namespace_of(*values.values())
+    xp, like = namespace_of(values)
     weak = {name: value for name, value in values.items() if type(value) in _WEAK}
     arrays = {name: as_array(xp, value, name, like) for name, value in values.items() if name not in weak}
     dtype = _common_dtype(xp, arrays.values(), weak.values())
@@ -193,10 +187,10 @@ def _as_number(value, name):
 
 def write(out, result):
     """`result` in `out`, which is checked before anything is written."""
-    xp = namespace_of(result)[0]
-    if not is_array_api_obj(out) or namespace_of(out)[0] is not xp:
-        library = xp.__name__.removeprefix("array_api_compat.")
-        raise TypeError(f"out must be an array of the input's library ({library}), not {type(out).__name__}")
+    xp = namespace(result) or namespace(np.empty(0))  # a NumPy scalar has none
+    if namespace(out) is not xp:
+        raise TypeError(f"out must be an array of the input's library ({library_name(xp)}), not {type(out).__name__}")
+    check_together(out, "out", result)
     if out.dtype != result.dtype:
         raise TypeError(f"out must have dtype {dtype_name(result.dtype)}, not {dtype_name(out.dtype)}")
     if tuple(out.shape) != tuple(result.shape):

@@ -236,7 +236,8 @@ def logaddexp(xp, x1, x2):  # numpydoc ignore=PR01,PR02,RT01
     """
     larger, smaller = xp.where(x1 > x2, x1, x2), xp.where(x1 > x2, x2, x1)
     finite = xp.isfinite(larger)
-    excess = xp.log1p(xp.exp(xp.where(finite, smaller - larger, 0.0)))
+    shift = xp.where(finite, larger, 0.0)
+    excess = xp.log1p(xp.exp(xp.where(finite, smaller - shift, 0.0)))
     value = xp.where(finite, larger + excess, larger)
     return xp.where(xp.isnan(x1) | xp.isnan(x2), math.nan, value)
 

@@ -8,7 +8,7 @@ import math
 
 from array_api_compat import device
 
-from ._sums import peak_of, rest_of, shifted
+from ._sums import peak_of, rest_of, shifted, stands_alone
 
 
 def _one_hot(xp, x, axis, labels, ignored):
@@ -47,26 +47,28 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
     none = a == 0
 
     peak = peak_of(xp, x, axis)
-    exponents = shifted(xp, x, peak)
-    rest = rest_of(xp, exponents, xp.zeros_like(peak), axis)
+    exponents = shifted(xp, x, peak, axis)
+    rest = rest_of(xp, exponents, axis)
     terms, total, excess = xp.exp(exponents), 1.0 + rest, xp.log1p(rest)
     p = terms / total
     loss = xp.where(none, 0.0, excess - xp.where(none, 0.0, exponents))
     focus = growth = 1.0
-    q = xp.where(exponents == 0, rest, total - terms) / total
+    at_peak = exponents == 0
+    q = xp.where(at_peak & stands_alone(xp, at_peak, axis, x.dtype), rest, total - terms) / total
     if gamma:
         usable = q > 0
         safe = xp.where(usable, q, 1.0)
         focus = xp.where(usable, safe**gamma, 0.0)
+        focus = xp.where(loss < math.inf, focus, 1.0)  # q is 1 there; inf times its derivative 0 would be NaN
         known = usable & (loss < math.inf)
         growth = 1.0 + gamma * p * xp.where(known, xp.where(known, loss, 0.0) / safe, 1.0)
     items = xp.sum(xp.where(none, 0.0, a * focus * loss), axis=axis, keepdims=True)
     slope = a * focus * growth
     whole = xp.sum(slope, axis=axis, keepdims=True)
-    sum_log = peak + excess
+    empty = xp.all(none, axis=axis, keepdims=True)  # no weight at all: the row does not count, even with NaN in it
+    sum_log = xp.where(empty, 0.0, peak + excess)
     if z_loss:
         items = items + z_loss * xp.sum(a, axis=axis, keepdims=True) * sum_log**2
-    empty = xp.all(none, axis=axis, keepdims=True)  # no weight at all: the row does not count, even with NaN in it
     undefined = ~(peak > -math.inf)  # all -inf, or a NaN
     if bad is not None:
         undefined, empty = undefined | bad, empty & ~bad
@@ -126,12 +128,13 @@ def sigmoid_definition(xp, x, t, *, weight, positive, focal, alpha, gamma, facto
         q = none * above + t * below
         usable = q > 0
         safe = xp.where(usable, q, 1.0)
-        power = xp.where(usable, safe**gamma, 1.0 if gamma == 0 else 0.0)
-        if not math.isnan(alpha):
-            power = power * (alpha * t + (1.0 - alpha) * none)
+        focus = xp.where(usable, safe**gamma, 1.0 if gamma == 0 else 0.0)
+        balance = xp.ones_like(t) if math.isnan(alpha) else alpha * t + (1.0 - alpha) * none
+        power = focus * balance
         known = xp.where(usable & (items < math.inf), items, 0.0)
         slope = power * (slope + gamma * known * (none - t) * larger * smaller / safe)
-        items = xp.where(power == 0, 0.0, power * xp.where(power == 0, 0.0, items))
+        focus = xp.where(items < math.inf, focus, 1.0)  # inf stays inf; inf times a derivative 0 would be NaN
+        items = xp.where(power == 0, 0.0, focus * balance * xp.where(power == 0, 0.0, items))
     if weight is not None:
         items, slope = items * weight, slope * weight
     if reduction == "mean" and isinstance(divisor, float) and divisor < 0:

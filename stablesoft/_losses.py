@@ -222,6 +222,7 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
     if alpha is not None and np.ndim(alpha) == 0:
         classes = np.shape(logits)[as_axis(axis, np.ndim(logits))]
         alpha = np.full(classes, as_number(alpha, "alpha", 0.0))
+        alpha = alpha if type(logits) is np.ndarray else alpha.tolist()  # goes with any library
     return softmax_loss(logits, labels, axis, weight=alpha, ignored=ignore_index, reduction=reduction,
                         return_grad=return_grad, gamma=gamma, weight_name="alpha")  # fmt: skip
 

@@ -4,9 +4,10 @@ import math
 import operator
 
 import numpy as np
-from array_api_compat import is_dask_array, is_jax_array, is_numpy_namespace
+from array_api_compat import is_numpy_namespace
 
 from ._arrays import _as_number, as_array, dtype_name, is_complex, promote
+from ._libraries import answers
 from ._margin_core import evaluate
 from ._margin_numbers import Double, Paired, Plain
 from ._margin_rows import at_labels
@@ -62,14 +63,9 @@ def as_positive(value, name):
     return number
 
 
-def _is_lazy(array):
-    # Looking at a value would stop a trace, or compute a graph that is not ours to compute.
-    return is_jax_array(array) or is_dask_array(array)
-
-
 def _first(xp, condition):
     """Position of the first True, or None."""
-    if not bool(xp.any(condition)):
+    if not answers(xp.any(condition)):
         return None
     return int(xp.argmax(xp.astype(condition, xp.int32)))
 
@@ -86,7 +82,7 @@ def _as_vectors(xp, array, name, shape):
 
 
 def _refuse_zero_rows(xp, array, name):
-    row = None if _is_lazy(array) else _first(xp, xp.all(array == 0, axis=1))
+    row = _first(xp, xp.all(array == 0, axis=1))
     if row is not None:
         raise ValueError(f"{name}[{row}] is a zero vector, which has no direction")
 
@@ -98,7 +94,7 @@ def _as_labels(xp, labels, x, classes):
         raise ValueError(f"labels must have shape {(n,)}, one for each row of x, not {tuple(labels.shape)}")
     if n and not xp.isdtype(labels.dtype, "integral"):
         raise TypeError(f"labels must be integers, not {dtype_name(labels.dtype)}")
-    if n and not _is_lazy(labels):
+    if n:
         row = _first(xp, (labels < 0) | (labels >= classes))
         if row is not None:
             raise ValueError(f"labels[{row}] is {int(labels[row])}, which is not in [0, {classes})")
@@ -145,7 +141,7 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
             items, grad_x, grad_weight = evaluate(
                 ar, x, weight, labels, margin, lengths, gradient == "detached", return_grad
             )
-    if _is_lazy(labels):
+    if not is_numpy_namespace(xp):  # where the check above saw nothing
         items = xp.where(xp.any(at_labels(xp, labels, weight.shape[0]), axis=1), items, math.nan)
 
     divisor = max(1, x.shape[0]) if reduction == "mean" else 1

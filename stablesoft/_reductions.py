@@ -93,7 +93,7 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, *, where=
         value = value if return_sign else xp.where(sign < 0, math.nan, value)
     else:
         peak = peak_of(xp, a, axis)
-        value = xp.where(xp.isfinite(peak), peak + xp.log1p(rest_of(xp, a, peak, axis)), peak)
+        value = xp.where(xp.isfinite(peak), peak + xp.log1p(rest_of(xp, shifted(xp, a, peak, axis), axis)), peak)
         sign = xp.where(peak > -math.inf, 1.0, xp.where(peak == -math.inf, 0.0, peak))
 
     if not keepdims:
@@ -165,7 +165,7 @@ def softmax(x, axis=None, *, temperature=1.0, floor=None, where=None, out=None):
         undefined = xp.zeros_like(x, dtype=xp.bool)
     else:
         peak = peak_of(xp, x, axis)
-        exponents = shifted(xp, x, peak)
+        exponents = shifted(xp, x, peak, axis)
         undefined = ~(peak > -math.inf)  # all -inf, or a NaN
 
     terms = xp.exp(exponents / temperature)
@@ -237,8 +237,8 @@ def log_softmax(x, axis=None, *, temperature=1.0, where=None, out=None):  # noqa
     else:
         peak = peak_of(xp, x, axis)
         undefined = ~(peak > -math.inf)  # all -inf, or a NaN
-        exponents = shifted(xp, x, peak) / temperature
-        rest = rest_of(xp, exponents, xp.zeros_like(peak), axis)
+        exponents = shifted(xp, x, peak, axis) / temperature
+        rest = rest_of(xp, exponents, axis)
         y = xp.where(undefined, math.nan, exponents - xp.log1p(rest))
     return y if where is None else xp.where(where, y, -math.inf)
 
@@ -297,10 +297,11 @@ def logmeanexp(a, axis=None, keepdims=False, *, where=None, out=None):  # noqa: 
     if where is not None:
         a = xp.where(where, a, -math.inf)
     peak = peak_of(xp, a, axis)
-    below_peak = xp.where(counts > 0, xp.expm1(shifted(xp, a, peak)), 0.0)
+    exponents = shifted(xp, a, peak, axis)
+    below_peak = xp.where(counts > 0, xp.expm1(exponents), 0.0)
     excess = xp.sum(below_peak, axis=axis, keepdims=True) / xp.where(n > 0, n, 1.0)  # mean - 1, in (-1, 0]
     near = excess > -0.5
-    far_mean = xp.log1p(rest_of(xp, a, peak, axis)) - xp.log(xp.where(n > 0, n, 1.0))
+    far_mean = xp.log1p(rest_of(xp, exponents, axis)) - xp.log(xp.where(n > 0, n, 1.0))
     log_mean = xp.where(near, xp.log1p(xp.where(near, excess, 0.0)), far_mean)
     value = xp.where(xp.isfinite(peak), peak + log_mean, peak)
     value = xp.where(n > 0, value, math.nan)

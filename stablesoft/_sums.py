@@ -2,6 +2,10 @@
 
 Everything here is lazy: no branch on data, no boolean indexing, no writing in place. `xp.where` chooses before the
 exponential is taken, never after, so that automatic differentiation meets no 0 * inf.
+
+To differentiation, too, a peak that stands alone is a constant 0 below itself: its derivative then comes from the other
+terms alone, and keeps its digits where they are tiny. Peaks that tie stay variables, each against the mean of all (that
+is how libraries differentiate `max`), or second derivatives would miss them.
 """
 
 import math
@@ -16,20 +20,25 @@ def peak_of(xp, x, axis):
     return xp.max(x, axis=axis, keepdims=True)
 
 
-def shifted(xp, x, peak):
+def stands_alone(xp, at_peak, axis, dtype):
+    """True where one element of a row is marked and no other; counted in floating point, which every device has."""
+    return xp.sum(xp.astype(at_peak, dtype), axis=axis, keepdims=True) == 1
+
+
+def shifted(xp, x, peak, axis):
     """x - peak, where an infinite peak leaves 0 for itself and -inf for everything below it."""
-    finite = xp.isfinite(peak)
+    at_peak, finite = x == peak, xp.isfinite(peak)
     shift = xp.where(finite, peak, 0.0)
     below = xp.where(finite, x - shift, -math.inf)
-    return xp.where((x == peak) & ~finite, 0.0, below)
+    return xp.where(at_peak & (stands_alone(xp, at_peak, axis, x.dtype) | ~finite), 0.0, below)
 
 
-def rest_of(xp, x, peak, axis):
-    """The sum of exp(x - peak) without one peak: (peaks - 1) + the sum of the others, all of one sign."""
-    at_peak = x == peak
-    peaks = xp.sum(xp.astype(at_peak, x.dtype), axis=axis, keepdims=True)
-    others = xp.exp(xp.where(at_peak, -math.inf, shifted(xp, x, peak)))
-    return xp.where(peaks > 0, peaks - 1 + xp.sum(others, axis=axis, keepdims=True), 0.0)
+def rest_of(xp, exponents, axis):
+    """The sum of exp(exponents), the largest 0, without one peak: (peaks - 1) + the others, all of one sign."""
+    at_peak, terms = exponents == 0, xp.exp(exponents)
+    peaks = xp.sum(xp.where(at_peak, terms, 0.0), axis=axis, keepdims=True)
+    others = xp.sum(xp.where(at_peak, 0.0, terms), axis=axis, keepdims=True)
+    return xp.where(peaks > 0, peaks - 1 + others, 0.0)
 
 
 def weighted(xp, a, b, axis):
@@ -50,12 +59,14 @@ def weighted(xp, a, b, axis):
     largest = peak_of(xp, xp.abs(terms), axis)
     largest = xp.where(largest > 0, largest, 1.0)
     among_largest = xp.abs(terms) == largest
-    net = xp.sum(xp.where(among_largest, xp.sign(terms), 0.0), axis=axis, keepdims=True)
+    # +-1 each; as quotients where they tie, so that differentiation sees how one grows beside another
+    units = xp.where(stands_alone(xp, among_largest, axis, a.dtype), xp.sign(terms), terms / largest)
+    net = xp.sum(xp.where(among_largest, units, 0.0), axis=axis, keepdims=True)
     others = xp.sum(xp.where(among_largest, 0.0, terms), axis=axis, keepdims=True)
 
     side = xp.sign(net)
     q = xp.abs(net) - 1 + side * others / largest
-    total = xp.where(net == 0, others, side * (1 + q))
+    total = xp.where(net == 0, net * largest + others, side * (1 + q))
     near = (net != 0) & (q > -0.5)
     exact_zero = total == 0
     far_log = xp.log(xp.where(near | exact_zero, 1.0, xp.abs(total)))

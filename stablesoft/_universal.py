@@ -1,17 +1,18 @@
 """What the elementwise functions are: objects that are ufuncs to NumPy and take arrays of other libraries as well."""
 
 import numpy as np
-from array_api_compat import is_array_api_obj, is_dask_array
+from array_api_compat import is_dask_array
 
 from . import _native
 from ._arrays import convert, write
+from ._libraries import namespace
 
 _PLAIN = (np.ndarray, np.generic, float, int, list, tuple)
 
 
 def _is_foreign(x):
     # Dask's arrays, like pandas' columns, answer a ufunc themselves, block by block.
-    return not isinstance(x, _PLAIN) and is_array_api_obj(x) and not is_dask_array(x)
+    return not isinstance(x, _PLAIN) and namespace(x) is not None and not is_dask_array(x)
 
 
 class Elementwise:

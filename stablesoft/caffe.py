@@ -24,7 +24,7 @@ import math
 import numpy as np
 from array_api_compat import is_numpy_namespace
 
-from ._arrays import as_array
+from ._arrays import as_array, dtype_name
 from ._loss_arguments import as_axis, as_flag, as_ignored, as_logits, as_number, cast_back
 from ._losses import sigmoid_loss, softmax_loss
 from ._reductions import softmax
@@ -247,7 +247,7 @@ def sigmoid_cross_entropy_loss(
     if ignored is not None:
         floating = as_logits(targets, "target")[1]
         # What is left without the fraction has the same type. A label that this type does not hold is nowhere in it.
-        held = int(xp.asarray(ignored, dtype=floating.dtype)) == ignored
+        held = int(np.asarray(ignored, dtype=dtype_name(floating.dtype))) == ignored
         counts = xp.trunc(floating) != (float(ignored) if held else math.nan)
         # Weight 0 for a loss that is finite whatever the logit was: exactly nothing.
         x, weight = xp.where(counts, x, 0.0), xp.astype(counts, x.dtype)

@@ -1,6 +1,7 @@
-"""Fixtures: dtype, isa, threads. A process has one instruction set, so the last two go to tests/worker.py."""
+"""Fixtures: dtype, library, isa, threads. A process has one instruction set: the last two go to tests/worker.py."""
 
 import functools
+import importlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import stablesoft
+from libraries import Library
 
 WORKER = Path(__file__).with_name("worker.py")
 THREADS = (1, 2, 4)
@@ -20,6 +22,40 @@ settings.register_profile(
     "suite", deadline=None, max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--libraries", action="store_true", help="torch and JAX, too; where one is missing, that is a failure"
+    )
+
+
+def pytest_generate_tests(metafunc):
+    chosen = [library for library in Library if library.light or metafunc.config.getoption("libraries")]
+    usual = [library for library in chosen if library is not Library.JAX]
+    apart = [library for library in chosen if library.has_devices]
+    for name, values in (("library", usual), ("library_with_devices", apart)):
+        if name in metafunc.fixturenames:
+            marks = {True: (), False: (pytest.mark.libraries,)}
+            metafunc.parametrize(name, [pytest.param(one, id=one.value, marks=marks[one.light]) for one in values])
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("libraries"):
+        for item in items:
+            if item.get_closest_marker("libraries"):
+                item.add_marker(pytest.mark.skip(reason="needs torch or JAX: make test-libraries"))
+
+
+@pytest.fixture
+def torch():
+    return importlib.import_module("torch")
+
+
+@pytest.fixture
+def jax():
+    Library.JAX.load()
+    return importlib.import_module("jax")
 
 
 def isa_names():
