@@ -4,8 +4,7 @@
 #define SS_KERNELS_H
 
 #include <stddef.h>
-
-enum ss_operation { SS_SOFTMAX, SS_LOG_SOFTMAX, SS_LOGSUMEXP, SS_LOGMEANEXP };
+#include "operations.h"
 
 enum { SS_MAX_DIMS = 64 };
 
@@ -60,9 +59,6 @@ typedef struct {
     ss_unary unary[2][SS_UNARIES];
     ss_binary binary[2][SS_BINARIES];
 } ss_kernels;
-
-/* Above this magnitude x - peak is reduced instead of x: exact, because what matters lies within a factor 2 of the peak. */
-#define SS_HUGE 0x1p45
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define SS_X86 1

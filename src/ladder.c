@@ -15,8 +15,16 @@
 
 #include "ladder_const.h"
 
-enum { CHUNK = 256 };
-#define INV_LN2 1.4426950408889634
+#include "ladder_fast.h"
+
+#ifndef SS_LADDER_CHUNK
+#define SS_LADDER_CHUNK 256 /* elements fetched at once */
+#endif
+#ifndef SS_FETCH
+#define SS_FETCH(T, at, len, x, w) (T)->fetch((T)->row, at, len, x, w)
+#endif
+
+enum { CHUNK = SS_LADDER_CHUNK };
 #define X_MAX 0x1p45
 #define X_SKIP (-0x1p46) /* a term below it matters to no sum that the domain allows */
 
@@ -43,89 +51,10 @@ static void place(uint64_t *a, int n, uint64_t m, int e, int p0)
 
 static void ln2_times(uint64_t *out, int W, uint64_t k) /* less than 1 unit too small for k < 2^63 */
 {
-    uint64_t t[NMAX + 2];
+    SS_LIMBS uint64_t t[NMAX + 2];
     for (int i = 0; i <= W; i++) t[i] = LN2[W - i];
     mul_small(t, W + 1, k);
     memcpy(out, t + 1, (size_t)(W + 1) * sizeof t[0]);
-}
-
-static double floor_k(double x) { return floor(x * INV_LN2); }
-
-/* ---- level of two limbs: e^x in units of 2^-126 ---- */
-
-static inline ss_u128 mulhi(ss_u128 a, ss_u128 b) /* 0 to 3 units too small */
-{
-    ss_u128 r = mul64(a.hi, b.hi);
-    uint64_t p = mul64(a.hi, b.lo).hi, q = mul64(a.lo, b.hi).hi;
-    r.lo += p;
-    r.hi += r.lo < p;
-    r.lo += q;
-    r.hi += r.lo < q;
-    return r;
-}
-
-static inline ss_u128 add(ss_u128 a, ss_u128 b)
-{
-    ss_u128 r = {a.hi + b.hi, a.lo + b.lo};
-    r.hi += r.lo < b.lo;
-    return r;
-}
-
-/* e^x = 2^*k * result, 1 <= result < 2.2. Error in units of 2^-126: reduction 1.6, tables and their product 4,
-   polynomial (5 products of 3, 6 of 2, the coefficients, in 2^-128, times 2.2) 19, last product 3: below 28. */
-static inline ss_u128 exp_fast(double x, double kd, int64_t *kp)
-{
-    /* x - k ln2 with the sign of x taken off both; fraction (f1, f0), integer part g */
-    int64_t k = (int64_t)kd;
-    uint64_t bits, ka = (uint64_t)(k < 0 ? -k : k), x2 = 0, x1 = 0, x0 = 0;
-    memcpy(&bits, &x, sizeof bits);
-    int p = (int)(bits >> 52 & 0x7ff) - 1075 + 128;
-    uint64_t m = (bits & 0xfffffffffffffu) | 0x10000000000000u;
-    if (p >= 64) { /* |x| <= 2^46: p <= 122 */
-        int s = p - 64;
-        x1 = m << s;
-        x2 = s > 11 ? m >> (64 - s) : 0;
-    } else if (p >= 0) {
-        x0 = m << p;
-        x1 = p > 11 ? m >> (64 - p) : 0;
-    } else if (p > -64 && bits << 1) {
-        x0 = m >> -p;
-    }
-    ss_u128 a = mul64(ka, LN2[0]), b = mul64(ka, LN2[1]);
-    uint64_t c = mul64(ka, LN2[2]).hi, g = a.hi, f1 = a.lo, f0 = b.lo + c;
-    uint64_t t = b.hi + (f0 < c);
-    f1 += t;
-    g += f1 < t;
-    /* r = k ln2 - x (negative x) or x - k ln2 */
-    uint64_t s1 = f1 - x1, bo = f0 < x0, bb = (f1 < x1) | (s1 < bo);
-    uint64_t r0 = f0 - x0, r1 = s1 - bo, r2 = g - x2 - bb;
-    if (!(bits >> 63)) {
-        r0 = ~r0 + 1;
-        r1 = ~r1 + (r0 == 0);
-        r2 = ~r2 + (r0 == 0 && r1 == 0);
-    }
-    if (r2 >> 63) {
-        r0 += LN2[1];
-        r1 += LN2[0] + (r0 < LN2[1]);
-        k--;
-    }
-    *kp = k;
-    ss_u128 tau = {r1 << 10 | r0 >> 54, r0 << 10};
-    uint64_t h = EXP_C[10].lo;
-    h = EXP_C[9].lo + mul64(h, tau.hi).hi;
-    h = EXP_C[8].lo + mul64(h, tau.hi).hi;
-    h = EXP_C[7].lo + mul64(h, tau.hi).hi;
-    h = EXP_C[6].lo + mul64(h, tau.hi).hi;
-    ss_u128 H = {0, mul64(h, tau.hi).hi};
-    H = add(EXP_C[5], H);
-    H = add(EXP_C[4], mulhi(H, tau));
-    H = add(EXP_C[3], mulhi(H, tau));
-    H = add(EXP_C[2], mulhi(H, tau));
-    H = add(EXP_C[1], mulhi(H, tau));
-    H = mulhi(H, tau);
-    ss_u128 A = EXP_A[r1 >> 59];
-    A = add(A, mulhi(A, EXP_B[r1 >> 54 & 31]));
-    return add(A, mulhi(A, H));
 }
 
 /* ---- any other level ---- */
@@ -134,7 +63,8 @@ static inline ss_u128 exp_fast(double x, double kd, int64_t *kp)
    at most 65 + 1 units for each of at most 200 products, doubled in each of at most 40 squarings. */
 static void exp_limbs(uint64_t *out, int W, double x, double kd, int64_t *kp)
 {
-    uint64_t r[NMAX], t[NMAX], m;
+    SS_LIMBS uint64_t r[NMAX], t[NMAX];
+    uint64_t m;
     int e, s = 8 + W / 2;
     int64_t k = (int64_t)kd;
     memset(r, 0, sizeof r);
@@ -172,16 +102,20 @@ typedef struct {
     int weighted;
     double scale; /* B: the greatest exponent of a term */
     int subtract; /* the second of two terms counts negative */
+    /* S at two limbs and its error, where the threads of a GPU have summed it already; else NULL */
+    const uint64_t *known;
+    double known_units;
 } task;
 
 /* S at L limbs of fraction into acc[0..L]; returns a bound of the error in units */
 static double sum_level(const task *T, int L, uint64_t *acc)
 {
-    double x[CHUNK], w[CHUNK], units = 1;
+    SS_LIMBS double x[CHUNK], w[CHUNK];
+    double units = 1;
     memset(acc, 0, (size_t)(L + 2) * sizeof acc[0]); /* one limb to spare, for two limbs */
     for (ptrdiff_t at = 0; at < T->n; at += CHUNK) {
         ptrdiff_t len = T->n - at < CHUNK ? T->n - at : CHUNK;
-        T->fetch(T->row, at, len, x, T->weighted ? w : NULL);
+        SS_FETCH(T, at, len, x, T->weighted ? w : NULL);
         for (ptrdiff_t i = 0; i < len; i++) {
             uint64_t wm = 0;
             int we = 0;
@@ -196,30 +130,16 @@ static double sum_level(const task *T, int L, uint64_t *acc)
             units += 1;
             if (kd + we - T->scale < -(64 * L + 64) || x[i] < X_SKIP) continue; /* less than a unit */
             if (L == 2) {
-                ss_u128 v = exp_fast(x[i], kd, &k);
-                if (T->weighted) {
-                    uint64_t c = mul64(v.lo, wm).hi;
-                    v = mul64(v.hi, wm);
-                    v.lo += c;
-                    v.hi += v.lo < c;
-                }
-                int64_t s = (int64_t)T->scale - k - we;
-                uint64_t t[4] = {0, v.lo, v.hi, 0};
-                if (s >= 64) {
-                    shr_n(t, 3, (int)s);
-                } else if (s) {
-                    t[0] = v.lo << (64 - s);
-                    t[1] = v.lo >> s | v.hi << (64 - s);
-                    t[2] = v.hi >> s;
-                }
+                uint64_t t[4];
+                fast_term(x[i], kd, T->weighted ? &wm : NULL, we, T->scale, t);
                 if (T->subtract && i) sub_n(acc, t, 4);
                 else add_n(acc, t, 4);
             } else {
-                uint64_t v[NMAX + 2];
+                SS_LIMBS uint64_t v[NMAX + 2];
                 exp_limbs(v, L + 1, x[i], kd, &k);
                 if (T->weighted) {
                     mul_small(v, L + 2, wm);
-                    memmove(v, v + 1, (size_t)(L + 2) * sizeof v[0]);
+                    for (int j = 0; j < L + 2; j++) v[j] = v[j + 1];
                 }
                 shr_n(v, L + 2, (int)((int64_t)T->scale - k - we));
                 if (T->subtract && i) sub_n(acc, v + 1, L + 1);
@@ -227,12 +147,7 @@ static double sum_level(const task *T, int L, uint64_t *acc)
             }
         }
     }
-    if (L == 2) {
-        /* each term within 40 * 2^-126 of itself, hence so is their sum; the limb dropped adds 2 units */
-        shl_n(acc, 4, 2);
-        memmove(acc, acc + 1, 3 * sizeof acc[0]);
-        return 160 * (T->subtract ? 6 : (double)acc[2] + 1) + ldexp(units, -60) + 2;
-    }
+    if (L == 2) return fast_sum(acc, units, T->subtract);
     return units * 4;
 }
 
@@ -241,7 +156,8 @@ static double sum_level(const task *T, int L, uint64_t *acc)
 static int log_level(const uint64_t *acc, int L, double scale, double count, double *units, uint64_t *y)
 {
     int W = L + 1, e, neg;
-    uint64_t s[NMAX], c[NMAX], d[NMAX], z[NMAX], z2[NMAX], p[NMAX], m;
+    SS_LIMBS uint64_t s[NMAX], c[NMAX], d[NMAX], z[NMAX], z2[NMAX], p[NMAX];
+    uint64_t m;
     int a = top_bit(acc, L + 1) - 64 * L; /* S = 2^a s, 1 <= s < 2 */
     memset(s, 0, sizeof s);
     memset(c, 0, sizeof c);
@@ -288,7 +204,7 @@ static int log_level(const uint64_t *acc, int L, double scale, double count, dou
 
 static double round_fix(const uint64_t *y, int W, int single) /* nearest, ties to even */
 {
-    uint64_t t[NMAX];
+    SS_LIMBS uint64_t t[NMAX];
     int top = top_bit(y, W + 1), low = top - (single ? 23 : 52), min = 64 * W - (single ? 149 : 1074);
     if (top < 0) return 0;
     if (low < min) low = min;
@@ -305,12 +221,14 @@ static double round_fix(const uint64_t *y, int W, int single) /* nearest, ties t
 
 static int weights_make(const task *T, double count) /* do the weights of the terms add up to count? */
 {
-    uint64_t acc[20] = {0}, t[20], m;
-    double x[CHUNK], w[CHUNK];
+    SS_LIMBS uint64_t acc[20], t[20];
+    SS_LIMBS double x[CHUNK], w[CHUNK];
+    uint64_t m;
     int e;
+    memset(acc, 0, sizeof acc);
     for (ptrdiff_t at = 0; at < T->n; at += CHUNK) {
         ptrdiff_t len = T->n - at < CHUNK ? T->n - at : CHUNK;
-        T->fetch(T->row, at, len, x, T->weighted ? w : NULL);
+        SS_FETCH(T, at, len, x, T->weighted ? w : NULL);
         for (ptrdiff_t i = 0; i < len; i++) {
             double v = T->weighted ? w[i] : 1;
             if (x[i] == -INFINITY || v == 0) continue;
@@ -331,13 +249,18 @@ static int weights_make(const task *T, double count) /* do the weights of the te
 static double climb(const task *T, double count, int single)
 {
     static const unsigned char levels[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
-    uint64_t acc[NMAX], y[NMAX] = {0}, lo[NMAX], hi[NMAX];
+    SS_LIMBS uint64_t acc[NMAX], y[NMAX], lo[NMAX], hi[NMAX], err[NMAX];
     double result = 0;
+    memset(y, 0, sizeof y);
     for (size_t i = 0; i < sizeof levels; i++) {
         int L = levels[i], W = L + 1, neg;
-        double units = sum_level(T, L, acc);
+        double units = T->known_units;
+        if (L == 2 && T->known)
+            for (int j = 0; j < 3; j++) acc[j] = T->known[j];
+        else
+            units = sum_level(T, L, acc);
         neg = log_level(acc, L, T->scale, count, &units, y);
-        uint64_t err[NMAX] = {0};
+        memset(err, 0, sizeof err);
         err[1] = (uint64_t)units + 1;
         memcpy(lo, y, sizeof lo);
         memcpy(hi, y, sizeof hi);
@@ -351,11 +274,12 @@ static double climb(const task *T, double count, int single)
 
 double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int weighted, double count, int single)
 {
-    task T = {fetch, row, n, weighted, -INFINITY, 0};
-    double x[CHUNK], w[CHUNK], least = INFINITY, most = -INFINITY;
+    task T = {fetch, row, n, weighted, -INFINITY, 0, NULL, 0};
+    SS_LIMBS double x[CHUNK], w[CHUNK];
+    double least = INFINITY, most = -INFINITY;
     for (ptrdiff_t at = 0; at < n; at += CHUNK) {
         ptrdiff_t len = n - at < CHUNK ? n - at : CHUNK;
-        fetch(row, at, len, x, weighted ? w : NULL);
+        SS_FETCH(&T, at, len, x, weighted ? w : NULL);
         for (ptrdiff_t i = 0; i < len; i++) {
             int e = 0;
             if (x[i] == -INFINITY || (weighted && w[i] == 0)) continue;
@@ -381,7 +305,7 @@ static void fetch_pair(const void *row, ptrdiff_t start, ptrdiff_t len, double *
 double ss_ladder_logsubexp(double a, double b, int single)
 {
     const double row[2] = {a, b};
-    const task T = {fetch_pair, row, 2, 0, floor_k(a), 1};
+    const task T = {fetch_pair, row, 2, 0, floor_k(a), 1, NULL, 0};
     return climb(&T, 1, single);
 }
 

@@ -17,9 +17,6 @@
 #define CHUNK 64
 #define SHORT_ROW 32
 #define PANEL_AHEAD 1 /* panels of neighbouring rows are fetched this far before they are read */
-/* |peak + excess| below this part of excess is left to the ladder (FN(logarithm) has the reasoning). */
-#define TOLERANCE_PAIR 0.25
-#define TOLERANCE_SINGLE 0.125
 
 #define REAL double
 #define SINGLE 0

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   From the sum of a row to what its elements need, as loops/conclude.inc.h does it: the canonical sum, its reciprocal or its
+   logarithm, and the ladder. The same sum gives the same bits. */
+
+/* A sum of one row: as ss_sum and ss_end of kernels.h. In a special row (no finite peak) hi is the result where x is +inf,
+   and lo elsewhere. */
+typedef struct {
+    double peak, shift, exponent; /* the peak that was summed with is peak - shift */
+    vpair total;
+    double hi, lo, value;
+    int special, near; /* near: the logarithm is so close to 0 that the ladder decides */
+} ss_row_sum;
+
+#define SS_HAS_REST(operation) ((operation) != SS_SOFTMAX)
+#define SS_REDUCES(operation) ((operation) >= SS_LOGSUMEXP)
+
+/* The same sum again, exactly, by all threads of the group. One peak stays out: skipped where no other element has its
+   exponent (its term might overflow at this scale), else added like all others and taken off, which is exact. */
+template <class T, int OPERATION, int LANES>
+__noinline__ static vpair exact_sum(const ss_geometry *g, ss_place at, double peak, double shift, double exponent)
+{
+    typedef typename T::real real;
+    typedef arithmetic<real> A;
+    typedef group<LANES> lanes;
+    __shared__ ss_exact sums[lanes::SLOTS];
+    ss_exact *sum = &sums[lanes::slot()];
+    const int64_t whole = (int64_t)exponent;
+    const vi scale = ss_scale_bits(exponent, A::OFFSET);
+    const double lowest = exponent * 0.6931471805599453 - A::reach() + 46.0; /* 2^-1000 of the leading term */
+    const int apart = SS_HAS_REST(OPERATION) && ss_exponent(peak) != exponent;
+    if (lanes::rank() == 0) ss_exact_start(sum, whole);
+    lanes::sync();
+    for (int64_t i = lanes::rank(); i < g->n; i += lanes::size()) {
+        const double value = (double)(real)(element_of<T>(*g, at.x, i) - (real)shift);
+        if ((apart && value == peak) || !(value > lowest)) continue;
+        const vpair term = A::pair(A::term(value, scale));
+        ss_exact_add(sum, term.hi, whole - A::OFFSET);
+        ss_exact_add(sum, term.lo, whole - A::OFFSET);
+    }
+    lanes::sync();
+    if (lanes::rank() == 0) {
+        if (SS_HAS_REST(OPERATION) && !apart) {
+            const vpair term = A::pair(A::term(peak, scale));
+            ss_exact_add(sum, -term.hi, whole - A::OFFSET);
+            ss_exact_add(sum, -term.lo, whole - A::OFFSET);
+        }
+        double hi, lo;
+        ss_exact_result(sum, whole, &hi, &lo);
+        sum->digit[0] = v_int(hi);
+        sum->digit[1] = v_int(lo);
+    }
+    lanes::sync();
+    const vpair total = ss_pair(v_dbl(sum->digit[0]), v_dbl(sum->digit[1]));
+    lanes::sync();
+    return total;
+}
+
+/* FN(logarithm), but for the ladder. */
+template <class real> static inline double logarithm(double peak, double shift, vpair excess, double count, int *near)
+{
+    typedef arithmetic<real> A;
+    const vpair log_count = ss_log1p_pair(ss_pair(count - 1.0, 0.0));
+    const vpair above = ss_pair_add(excess, ss_pair(v_sub(0.0, log_count.hi), v_sub(0.0, log_count.lo)));
+    const vpair sum = ss_two_sum(peak, above.hi);
+    const double value = v_add(sum.hi, v_add(sum.lo, above.lo));
+    *near = !(shift != 0.0 || fabs(value) >= A::tolerance() * v_add(excess.hi, log_count.hi));
+    return value;
+}
+
+/* What a row without a finite peak gives; `infinities` counts its +inf. */
+static inline void conclude_special(ss_row_sum *sum, int operation, int unordered, double infinities)
+{
+    const int softmax = operation == SS_SOFTMAX;
+    sum->special = 1;
+    sum->near = 0;
+    sum->hi = sum->lo = sum->value = NAN;
+    if (unordered) return;
+    if (sum->peak == INFINITY) {
+        sum->hi = softmax ? v_div(1.0, infinities) : -ss_log1p_pair(ss_pair(infinities - 1.0, 0.0)).hi + 0.0;
+        sum->lo = softmax ? 0.0 : -INFINITY;
+        sum->value = INFINITY;
+    } else {
+        sum->value = -INFINITY;
+    }
+}
+
+/* From peak, shift, exponent and total to the rest of *sum. Reductions want it in the first warp of a block only. */
+template <class T, int OPERATION, int LANES>
+static inline void conclude(const ss_geometry &g, ss_place at, ss_row_sum *sum)
+{
+    typedef arithmetic<typename T::real> A;
+    vpair total = sum->total;
+    if (total.hi != 0.0 && total.hi == total.hi) {
+        vm certain;
+        vpair canonical = ss_canonical(total, A::BITS, A::error(), &certain);
+        if (!certain) {
+            total = exact_sum<T, OPERATION, LANES>(&g, at, sum->peak - sum->shift, sum->shift, sum->exponent);
+            canonical = ss_canonical_round(total, A::BITS);
+        }
+        total = canonical;
+    }
+    sum->special = sum->near = 0;
+    if (SS_REDUCES(OPERATION) && LANES == 0 && threadIdx.x >= SS_WARP) return;
+    if (total.hi != total.hi) {
+        conclude_special(sum, OPERATION, 1, 0.0);
+        return;
+    }
+    vpair factor;
+    if (OPERATION == SS_SOFTMAX) {
+        /* float32: a sum of 31 bits has no reciprocal so near to a midpoint that the second quotient could show */
+        factor = A::SINGLE ? ss_pair(v_div(1.0, total.hi), 0.0) : ss_reciprocal(total);
+    } else {
+        factor = ss_log_excess(sum->peak - sum->shift, total, sum->exponent);
+    }
+    sum->hi = factor.hi;
+    sum->lo = factor.lo;
+    if (SS_REDUCES(OPERATION))
+        sum->value = logarithm<typename T::real>(sum->peak, sum->shift, factor,
+                                                 OPERATION == SS_LOGMEANEXP ? (double)g.n : 1.0, &sum->near);
+}
+
+/* Writes the value of a reduced row, or the mark of one for the ladder. */
+template <class T> static inline void write_value(char *y, const ss_row_sum &sum)
+{
+    *(typename T::stored *)y = sum.near ? T::mark() : T::put(sum.value);
+}

@@ -1,0 +1,180 @@
+"""The CUDA kernels: their sources, and which of them serves a call. Imports no CUDA library.
+
+A call is answered by one or two launches. Rows (the elements along the reduced axes) are laid over threads in one of
+four ways, see `_ROWS` and the functions below it; src/cuda has a file for each.
+"""
+
+import functools
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+DIMS = 6
+_FIELDS = ("rows", "n", "vector", "parts", "kept", "reduced")
+_LISTS = ("kept_shape", "kept_x", "kept_y", "reduced_shape", "reduced_x", "reduced_y")
+# ss_geometry of src/cuda/real.cuh
+GEOMETRY = np.dtype([(name, np.int64) for name in _FIELDS] + [(name, np.int64, (DIMS,)) for name in _LISTS])
+
+REDUCTIONS = ("logsumexp", "logmeanexp")
+OPERATIONS = ("softmax", "log_softmax", *REDUCTIONS)
+_TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
+BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
+MOST_THREADS = 512  # of a block that holds one row
+MOST_LENGTH = 1 << 28  # of a row: the exact sum takes twice as many additions between carries
+MOST_ROWS = 1 << 31  # blocks of a grid
+LADDER_BLOCKS = 2112  # of a warp each: 16 for each multiprocessor of a large device
+
+# Rows in registers: threads to a row (0: a block), and pieces of 16 bytes to a thread.
+_ROWS = {
+    "float16": ((8, 1), (32, 1), (32, 2), (0, 2)),
+    "float32": ((8, 1), (32, 1), (32, 2), (32, 4), (0, 4)),
+    "float64": ((8, 1), (32, 1), (32, 2), (32, 4), (0, 4)),
+}
+
+
+class Launch(NamedTuple):
+    kernel: str
+    grid: tuple
+    block: tuple
+
+
+class Plan(NamedTuple):
+    launches: tuple
+    geometry: np.ndarray
+    parts: int  # doubles that the blocks need for partial sums
+
+
+def kernels():
+    """{name: (most threads of a block, body)} of every kernel."""
+    found = {}
+    for operation in OPERATIONS:
+        for dtype, pieces in _ROWS.items():
+            head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
+            for lanes, chunks in pieces:
+                body = f"(rows<{head}, {lanes}, {chunks}>(x, y, g))"
+                found[_rows_name(operation, dtype, lanes, chunks)] = (BLOCK if lanes else MOST_THREADS, body)
+            if operation in REDUCTIONS:
+                found[f"{operation}_{dtype}_ladder"] = (32, f"(ladder<{head}>(x, y, g))")
+    return found
+
+
+def _rows_name(operation, dtype, lanes, chunks):
+    return f"{operation}_{dtype}_rows_{lanes or 'block'}_{chunks}"
+
+
+def _collapse(dims):
+    """(length, steps...) of dimensions, outermost first: without those of length 1, neighbours joined where they can be."""
+    kept = []
+    for length, *steps in dims:
+        if length == 1:
+            continue
+        if kept and all(outer == inner * length for outer, inner in zip(kept[-1][1:], steps)):
+            length *= kept.pop()[0]
+        kept.append((length, *steps))
+    return kept
+
+
+def _geometry(kept, reduced, **fields):
+    geometry = np.zeros((), GEOMETRY)
+    for name, value in fields.items():
+        geometry[name] = value
+    for kind, dims in (("kept", kept), ("reduced", reduced)):
+        geometry[kind] = len(dims)
+        for place, name in enumerate(("shape", "x", "y")):
+            geometry[f"{kind}_{name}"][: len(dims)] = [dim[place] for dim in dims]
+    return geometry
+
+
+def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
+    """How to compute an operation over the axes of an array that is not empty.
+
+    Parameters
+    ----------
+    operation, dtype : str
+        One of OPERATIONS; the name of the dtype.
+    shape, axes : tuple of ints
+        The input's shape, and the axes to reduce, which are at least one.
+    steps_x, steps_y : tuple of ints
+        Strides in bytes of the input and of the result, of the same length: 0 for an axis that is reduced away.
+    aligned : bool
+        Both arrays start at multiples of 16 bytes.
+
+    Returns
+    -------
+    Plan or None
+        None where the kernels do not take the call.
+    """
+    dims = list(zip(shape, steps_x, steps_y))
+    kept = _collapse(dim for i, dim in enumerate(dims) if i not in axes) or [(1, 0, 0)]
+    reduced = _collapse(dims[i] for i in sorted(axes)) or [(1, 0, 0)]
+    if len(kept) > DIMS or len(reduced) > DIMS:
+        return None
+    rows, n = math.prod(dim[0] for dim in kept), math.prod(dim[0] for dim in reduced)
+    if n >= MOST_LENGTH or rows >= MOST_ROWS:
+        return None
+    size = np.dtype(dtype).itemsize
+    reduces = operation in REDUCTIONS
+    contiguous = len(reduced) == 1 and (n == 1 or reduced[0][1] == size and (reduces or reduced[0][2] == size))
+    starts = [step for dim in kept for step in (dim[1:2] if reduces else dim[1:])]
+    vector = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
+    launches = _lay_rows(operation, dtype, rows, n)
+    if reduces:
+        rows_to_block = max(8, -(-rows // LADDER_BLOCKS))
+        launches += (Launch(f"{operation}_{dtype}_ladder", (-(-rows // rows_to_block), 1), (32, 1)),)
+    else:
+        rows_to_block = 0
+    geometry = _geometry(kept, reduced, rows=rows, n=n, vector=vector, parts=rows_to_block)
+    return Plan(launches, geometry, 0)
+
+
+def _lay_rows(operation, dtype, rows, n):
+    for lanes, chunks in _ROWS[dtype]:
+        items = chunks * 16 // np.dtype(dtype).itemsize
+        name = _rows_name(operation, dtype, lanes, chunks)
+        if lanes and n <= lanes * items:
+            return (Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1)),)
+        if not lanes and n <= MOST_THREADS * items:
+            threads = -(-n // (32 * items)) * 32
+            return (Launch(name, (rows, 1), (threads, 1)),)
+    raise NotImplementedError
+
+
+@functools.cache
+def folder():
+    """Where the sources are: in the installed package, or in the checkout."""
+    here = Path(__file__).parent
+    return here / "_src" if (here / "_src").is_dir() else here.parent / "src"
+
+
+# Included by src/cuda/kernels.cu and by what it includes.
+INCLUDES = (
+    "operations.h", "ladder.c", "ladder.h", "ladder_limbs.h", "ladder_const.h", "ladder_fast.h", "isa/vec_cuda.h",
+    *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "elementwise")),
+    *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64")),
+    *(f"cuda/{name}" for name in ("nvrtc.h", "group.cuh", "real.cuh", "conclude.cuh", "rows.cuh", "ladder.cuh")),
+)  # fmt: skip
+_EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
+
+
+@functools.cache
+def headers():
+    """Texts and names of everything that is included, as NVRTC wants them."""
+    texts = [(folder() / name).read_text(encoding="utf-8") for name in INCLUDES]
+    return (*texts, *("" for _ in _EMPTY)), (*INCLUDES, *_EMPTY)
+
+
+def source(names):
+    """The translation unit with the kernels named."""
+    known = kernels()
+    lines = [f"SS_KERNEL({name}, {known[name][0]}, {known[name][1]})" for name in names]
+    if any(name.endswith("_ladder") for name in names):
+        lines = ['#include "cuda/ladder.cuh"', *lines]
+    return (folder() / "cuda/kernels.cu").read_text(encoding="utf-8") + "\n".join([*lines, ""])
+
+
+def options(architecture):
+    """NVRTC's options for a compute capability such as "90". No -ftz, no contraction, unlike CuPy's own kernels."""
+    return (f"--gpu-architecture=sm_{architecture}", "--std=c++17", "--device-as-default-execution-space",
+            "--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true")  # fmt: skip
