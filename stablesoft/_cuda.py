@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 DIMS = 6
-_FIELDS = ("rows", "n", "vector", "parts", "kept", "reduced")
+_FIELDS = ("rows", "n", "vector", "parts", "share", "ladder_share", "emptied", "kept", "reduced")
 _LISTS = ("kept_shape", "kept_x", "kept_y", "reduced_shape", "reduced_x", "reduced_y")
 # ss_geometry of src/cuda/real.cuh
 GEOMETRY = np.dtype([(name, np.int64) for name in _FIELDS] + [(name, np.int64, (DIMS,)) for name in _LISTS])
@@ -24,6 +24,10 @@ BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
 MOST_THREADS = 512  # of a block that holds one row
 MOST_LENGTH = 1 << 28  # of a row: the exact sum takes twice as many additions between carries
 MOST_ROWS = 1 << 31  # blocks of a grid
+COLUMNS = 32  # a warp
+MOST_HEIGHT = 16  # threads to a column
+ENOUGH_BLOCKS = 528  # 4 for each multiprocessor of a large device: rows that are fewer are cut into parts,
+LEAST_SHARE = 4096  # of so many elements at least
 LADDER_BLOCKS = 2112  # of a warp each: 16 for each multiprocessor of a large device
 
 # Rows in registers: threads to a row (0: a block), and pieces of 16 bytes to a thread.
@@ -55,6 +59,14 @@ def kernels():
             for lanes, chunks in pieces:
                 body = f"(rows<{head}, {lanes}, {chunks}>(x, y, g))"
                 found[_rows_name(operation, dtype, lanes, chunks)] = (BLOCK if lanes else MOST_THREADS, body)
+            chunks = np.dtype(dtype).itemsize // 2  # 8 elements
+            for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
+                name = f"{operation}_{dtype}_{kind}"
+                found[name] = (MOST_THREADS, f"(stream<{head}, {lanes}, {chunks}>(x, y, g))")
+                for step in ("sum", "conclude"):
+                    found[f"{name}_{step}"] = (MOST_THREADS, f"(parts_{step}<{head}, {lanes}, {chunks}>(x, y, parts, g))")
+                if operation not in REDUCTIONS:
+                    found[f"{name}_write"] = (MOST_THREADS, f"(parts_write<{head}, {lanes}>(x, y, parts, g))")
             if operation in REDUCTIONS:
                 found[f"{operation}_{dtype}_ladder"] = (32, f"(ladder<{head}>(x, y, g))")
     return found
@@ -118,27 +130,60 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
     reduces = operation in REDUCTIONS
     contiguous = len(reduced) == 1 and (n == 1 or reduced[0][1] == size and (reduces or reduced[0][2] == size))
     starts = [step for dim in kept for step in (dim[1:2] if reduces else dim[1:])]
-    vector = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
-    launches = _lay_rows(operation, dtype, rows, n)
-    if reduces:
-        rows_to_block = max(8, -(-rows // LADDER_BLOCKS))
-        launches += (Launch(f"{operation}_{dtype}_ladder", (-(-rows // rows_to_block), 1), (32, 1)),)
+    fields = {"rows": rows, "n": n}
+    fields["vector"] = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
+    if kept[-1][1] == size and kept[-1][0] >= COLUMNS and not contiguous:
+        launches, more = _lay_columns(operation, dtype, rows, n)
     else:
-        rows_to_block = 0
-    geometry = _geometry(kept, reduced, rows=rows, n=n, vector=vector, parts=rows_to_block)
-    return Plan(launches, geometry, 0)
+        launches, more = _lay_rows(operation, dtype, rows, n)
+    fields.update(more)
+    if reduces:  # the ladder's geometry has a share of its own
+        share = max(8, -(-rows // LADDER_BLOCKS))
+        ladder = Launch(f"{operation}_{dtype}_ladder", (-(-rows // share), 1), (COLUMNS, 1))
+        launches = (*launches, ladder)
+        fields["ladder_share"] = share
+    parts = fields.get("parts", 0)
+    return Plan(launches, _geometry(kept, reduced, **fields), rows * (4 * parts + 6) if parts else 0)
 
 
 def _lay_rows(operation, dtype, rows, n):
+    """Neighbours in memory are one row's, or nobody's: a group of threads to a row."""
     for lanes, chunks in _ROWS[dtype]:
         items = chunks * 16 // np.dtype(dtype).itemsize
         name = _rows_name(operation, dtype, lanes, chunks)
         if lanes and n <= lanes * items:
-            return (Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1)),)
+            return (Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1)),), {}
         if not lanes and n <= MOST_THREADS * items:
-            threads = -(-n // (32 * items)) * 32
-            return (Launch(name, (rows, 1), (threads, 1)),)
-    raise NotImplementedError
+            return (Launch(name, (rows, 1), (-(-n // (32 * items)) * 32, 1)),), {}
+    parts = min(MOST_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE)
+    return _lay_stream(f"{operation}_{dtype}_long", rows, n, parts, (1, MOST_THREADS), MOST_THREADS)
+
+
+def _lay_columns(operation, dtype, rows, n):
+    """Neighbours in memory are neighbouring rows': a thread, or several above each other, to a row."""
+    height = 1
+    while height < MOST_HEIGHT and n > 64 * height:
+        height *= 2
+    width = min(128, MOST_THREADS // height)
+    blocks = -(-rows // width)
+    parts = min(height, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height)
+    return _lay_stream(f"{operation}_{dtype}_columns", rows, n, parts, (width, height), height)
+
+
+def _lay_stream(name, rows, n, parts, block, threads):
+    """`threads` to a row, in `parts` blocks; block is (rows to a block, threads of one)."""
+    share = -(-n // max(parts, 1))
+    share += -share % 1024  # whole pieces of 16 bytes for every thread
+    parts = -(-n // share)
+    fields = {"share": share, "emptied": -(-share // (threads * 64)) + 1}
+    width, height = block
+    shape = block if width > 1 else (height, 1)
+    grid = -(-rows // width)
+    if parts == 1:
+        return (Launch(name, (grid, 1), shape),), {**fields, "share": n}
+    kinds = ("sum", "conclude") if name.startswith(REDUCTIONS) else ("sum", "conclude", "write")
+    launches = (Launch(f"{name}_{kind}", (grid, 1 if kind == "conclude" else parts), shape) for kind in kinds)
+    return tuple(launches), {**fields, "parts": parts}
 
 
 @functools.cache
@@ -153,7 +198,7 @@ INCLUDES = (
     "operations.h", "ladder.c", "ladder.h", "ladder_limbs.h", "ladder_const.h", "ladder_fast.h", "isa/vec_cuda.h",
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64")),
-    *(f"cuda/{name}" for name in ("nvrtc.h", "group.cuh", "real.cuh", "conclude.cuh", "rows.cuh", "ladder.cuh")),
+    *(f"cuda/{name}" for name in ("nvrtc.h", "group.cuh", "real.cuh", "conclude.cuh", "rows.cuh", "stream.cuh", "ladder.cuh")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 

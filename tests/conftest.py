@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, settings
 import stablesoft
 
 WORKER = Path(__file__).with_name("worker.py")
-SOURCES = Path(__file__).with_name("cuda")
 THREADS = (1, 2, 4)
 
 # No deadline: the oracle's precision grows with the input. derandomize: the same suite every time.

@@ -7,9 +7,15 @@
 typedef struct {
     double peak, shift, exponent; /* the peak that was summed with is peak - shift */
     vpair total;
+    double error; /* of total, relative, at most */
     double hi, lo, value;
     int special, near; /* near: the logarithm is so close to 0 that the ladder decides */
 } ss_row_sum;
+
+/* A test makes this large, to see that the exact sum gives the same bits. */
+#ifndef SS_DOUBT
+#define SS_DOUBT 1.0
+#endif
 
 #define SS_HAS_REST(operation) ((operation) != SS_SOFTMAX)
 #define SS_REDUCES(operation) ((operation) >= SS_LOGSUMEXP)
@@ -84,25 +90,51 @@ static inline void conclude_special(ss_row_sum *sum, int operation, int unordere
     }
 }
 
-/* From peak, shift, exponent and total to the rest of *sum. Reductions want it in the first warp of a block only. */
+/* A row whose sum is no ordinary one: no finite peak, or nothing beside it. */
+template <class T, int OPERATION, int LANES>
+__noinline__ static void special_sum(const ss_geometry *g, ss_place at, int64_t n, ss_row_sum *sum)
+{
+    typedef group<LANES> lanes;
+    struct counts {
+        int infinities, unordered;
+    } count = {0, 0};
+    for (int64_t i = lanes::rank(); i < n; i += lanes::size()) {
+        const double value = (double)element_of<T>(*g, at.x, i);
+        count.infinities += value == INFINITY;
+        count.unordered |= value != value;
+    }
+    count = lanes::reduce(count, [](counts a, counts b) {
+        counts c = {a.infinities + b.infinities, a.unordered | b.unordered};
+        return c;
+    });
+    const double inner = sum->peak - sum->shift;
+    sum->exponent = fabs(inner) <= SS_HUGE ? ss_exponent(inner) : 0.0;
+    sum->total = ss_pair(0.0, 0.0);
+    if (count.unordered || !(fabs(sum->peak) < INFINITY))
+        conclude_special(sum, OPERATION, count.unordered, count.infinities);
+}
+
+/* From peak, shift, exponent and total to the rest of *sum. Reductions want it in rank 0 only. */
 template <class T, int OPERATION, int LANES>
 static inline void conclude(const ss_geometry &g, ss_place at, ss_row_sum *sum)
 {
     typedef arithmetic<typename T::real> A;
+    typedef group<LANES> lanes;
     vpair total = sum->total;
-    if (total.hi != 0.0 && total.hi == total.hi) {
-        vm certain;
-        vpair canonical = ss_canonical(total, A::BITS, A::error(), &certain);
-        if (!certain) {
-            total = exact_sum<T, OPERATION, LANES>(&g, at, sum->peak - sum->shift, sum->shift, sum->exponent);
-            canonical = ss_canonical_round(total, A::BITS);
-        }
-        total = canonical;
+    const int ordinary = !sum->special && total.hi == total.hi, positive = ordinary && total.hi != 0.0;
+    vm certain = 1;
+    if (positive) {
+        const vpair canonical = ss_canonical(total, A::BITS, sum->error * SS_DOUBT, &certain);
+        if (certain) total = canonical;
     }
-    sum->special = sum->near = 0;
-    if (SS_REDUCES(OPERATION) && LANES == 0 && threadIdx.x >= SS_WARP) return;
-    if (total.hi != total.hi) {
-        conclude_special(sum, OPERATION, 1, 0.0);
+    if (lanes::any(!certain)) {
+        const vpair exact = exact_sum<T, OPERATION, LANES>(&g, at, sum->peak - sum->shift, sum->shift, sum->exponent);
+        if (!certain) total = ss_canonical_round(exact, A::BITS);
+    }
+    sum->near = 0;
+    if (SS_REDUCES(OPERATION) && LANES == WHOLE_BLOCK && threadIdx.x >= SS_WARP) return;
+    if (!ordinary) {
+        if (!sum->special) conclude_special(sum, OPERATION, 1, 0.0);
         return;
     }
     vpair factor;

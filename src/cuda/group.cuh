@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   The threads that share a row: LANES neighbours within a warp, or with LANES = 0 all threads of a block. Every function is
-   called by all of them, and gives all of them the same value, bit for bit: `join` is commutative. */
+   The threads that share a row: LANES neighbours within a warp; all threads of a block (WHOLE_BLOCK); or those with the same
+   threadIdx.x (COLUMN), whose neighbours in x have neighbouring rows. Every function is called by all of them, and gives
+   all of them the same value, bit for bit: `join` is commutative. Where groups of a block wait together (COLUMN), they must
+   decide together: `any` of them. */
 
-enum { SS_WARP = 32, SS_BLOCK = 128 }; /* threads of a block that holds several groups */
+enum { SS_WARP = 32, SS_BLOCK = 128 }; /* threads of a block that holds several groups of a warp or less */
+enum { SS_MOST_THREADS = 512, SS_MOST_COLUMNS = 128 };
+enum { WHOLE_BLOCK = 0, COLUMN = -1 };
 
 template <class T> static inline T from_lane_xor(unsigned mask, T value, int step)
 {
@@ -33,11 +37,10 @@ template <int LANES> struct group {
         return value;
     }
 
-    /* 1 where `flag`, which only the first warp of the group needs to know, is set. */
-    static inline int told(int flag) { return flag; }
+    static inline int any(int flag) { return flag; }
 };
 
-template <> struct group<0> {
+template <> struct group<WHOLE_BLOCK> {
     enum { SLOTS = 1 };
     static inline int slot() { return 0; }
     static inline int rank() { return threadIdx.x; }
@@ -61,21 +64,32 @@ template <> struct group<0> {
         return value;
     }
 
-    static inline int told(int flag) { return __syncthreads_or(flag); }
+    static inline int any(int flag) { return flag; }
 };
 
-/* Calls f in each thread that wants it, one after the other: what it uses is shared by the block. For all threads. */
-template <class F> static inline void one_at_a_time(int wanted, F f)
-{
-    __shared__ unsigned turn;
-    while (__syncthreads_or(wanted)) {
-        if (threadIdx.x == 0) turn = ~0u;
+template <> struct group<COLUMN> {
+    enum { SLOTS = SS_MOST_COLUMNS };
+    static inline int slot() { return threadIdx.x; }
+    static inline int rank() { return threadIdx.y; }
+    static inline int size() { return blockDim.y; }
+    static inline int64_t row() { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }
+    static inline void sync() { __syncthreads(); }
+
+    template <class T, class F> static inline T reduce(T value, F join)
+    {
+        __shared__ unsigned char slots[SS_MOST_THREADS * sizeof(T)];
+        if (blockDim.y == 1) return value;
+        memcpy(slots + (threadIdx.y * blockDim.x + threadIdx.x) * sizeof(T), &value, sizeof(T));
         __syncthreads();
-        if (wanted) atomicMin(&turn, (unsigned)threadIdx.x);
-        __syncthreads();
-        if (threadIdx.x == turn) {
-            f();
-            wanted = 0;
+        memcpy(&value, slots + threadIdx.x * sizeof(T), sizeof(T));
+        for (unsigned y = 1; y < blockDim.y; y++) {
+            T other;
+            memcpy(&other, slots + (y * blockDim.x + threadIdx.x) * sizeof(T), sizeof(T));
+            value = join(value, other);
         }
+        __syncthreads();
+        return value;
     }
-}
+
+    static inline int any(int flag) { return __syncthreads_or(flag); }
+};

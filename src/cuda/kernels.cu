@@ -29,6 +29,7 @@
 #include "cuda/real.cuh"
 #include "cuda/conclude.cuh"
 #include "cuda/rows.cuh"
+#include "cuda/stream.cuh"
 
 /* x and y: the arrays. parts: partial sums of rows that several blocks share. */
 #define SS_KERNEL(name, threads, body) \

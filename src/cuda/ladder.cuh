@@ -83,13 +83,13 @@ __noinline__ static double ladder_end(const ss_row_reader *reader, double peak, 
     return climb(&rows, count, reader->size < 8);
 }
 
-/* g.parts rows to a block of one warp. */
+/* g.ladder_share rows to a block of one warp. */
 template <class T, int OPERATION>
 static inline void ladder(const char *x, char *y, const ss_geometry &g)
 {
     typedef group<SS_WARP> lanes;
     typedef typename T::stored stored;
-    const int64_t first = (int64_t)blockIdx.x * g.parts, last = first + g.parts < g.rows ? first + g.parts : g.rows;
+    const int64_t first = (int64_t)blockIdx.x * g.ladder_share, last = first + g.ladder_share < g.rows ? first + g.ladder_share : g.rows;
     for (int64_t row = first; row < last; row += SS_WARP) {
         const int64_t mine = row + lanes::rank();
         const int marked = mine < last && T::is_marked(*(const stored *)place_of(g, x, y, mine).y);

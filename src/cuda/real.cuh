@@ -4,9 +4,11 @@
 enum { SS_CUDA_DIMS = 6 };
 
 /* As ss_job of kernels.h: strides are in bytes, rows run in C order over the kept dimensions, elements of a row over the
-   reduced ones. `vector`: rows lie contiguous, start at multiples of 16 bytes, and are as long. */
+   reduced ones. `vector`: rows lie contiguous, start at multiples of 16 bytes, and are as long.
+   parts: blocks that share a row; share: elements of such a block; ladder_share: rows of the ladder's.
+   emptied: at most so often does a thread of a stream empty its accumulator. */
 typedef struct {
-    int64_t rows, n, vector, parts, kept, reduced;
+    int64_t rows, n, vector, parts, share, ladder_share, emptied, kept, reduced;
     int64_t kept_shape[SS_CUDA_DIMS], kept_x[SS_CUDA_DIMS], kept_y[SS_CUDA_DIMS];
     int64_t reduced_shape[SS_CUDA_DIMS], reduced_x[SS_CUDA_DIMS], reduced_y[SS_CUDA_DIMS];
 } ss_geometry;
@@ -57,22 +59,25 @@ struct f64 {
 /* The arithmetic of loops/real_f32.inc.h and real_f64.inc.h by type; `sum` starts, takes terms and ends. A term of float32 is
    one double, in hi; of float64, a pair, scaled by 2^OFFSET.
 
-   Error of a sum: an accumulator takes at most MOST terms before its end is joined to a pair, and the threads join theirs in
-   at most 20 steps.
-   float32: MOST + 20 + 1 roundings of 2^-53.
+   Error of a sum: a thread adds s terms to an accumulator before its end is joined to a pair, and the threads join theirs in at
+   most 21 steps.
+   float32: s + 21 roundings of 2^-53.
    float64: an accumulator starts at 1.5 2^c, c = 300 + log2(MOST) + 3. The rests of its additions are below 2^(c - 53) each, so
-   adding them up errs by MOST^2 2^(c - 106) = 2^-85 of the largest term, 2^300. Where all threads share a scale, 1024 of
-   them make that 2^-75; where each has its own, it errs by so much of its own sum each time it empties an accumulator, which
-   is at most MOST_EMPTIED = 2^11 times: 2^-74. A join errs by 2^-53 of the low parts, which is less than these.
-   Taking off e^second at most doubles all this: 2^-73, and 2^-72 is assumed. */
-enum { SS_MOST = 64, SS_MOST_EMPTIED = 2048 };
+   adding them up errs by s^2 2^(c - 106), in units of the largest term, 2^300.
+   In registers all threads share a scale, s <= 16: 512 of them make 2^-80, and joining their low parts, together below
+   2^(13 + c - 53), errs by 2^-53 of that in each step, 2^-79.
+   In a stream each thread has a scale of its own and errs by 2^-85 of its own sum each time it empties an accumulator; its low
+   parts are normalised by then, and joining them errs by 2^-106.
+   Taking off e^second at most doubles all this. */
+enum { SS_MOST = 64 };
 
 template <class real> struct arithmetic;
 
 template <> struct arithmetic<float> {
     enum { SINGLE = 1, OFFSET = OFFSET_f32, BITS = SS_CANONICAL_BITS_SINGLE };
     static inline double reach() { return REACH_f32; }
-    static inline double error() { return (SS_MOST + 21) * 0x1p-52; }
+    static inline double error_of_registers() { return (16 + 21) * 0x1p-52; }
+    static inline double error_of_stream(double emptied) { return (SS_MOST + 2) * 0x1p-52; }
     static inline double tolerance() { return TOLERANCE_SINGLE; }
     typedef vd term_type;
     typedef struct { vd hi; } sum;
@@ -88,7 +93,8 @@ template <> struct arithmetic<float> {
 template <> struct arithmetic<double> {
     enum { SINGLE = 0, OFFSET = OFFSET_f64, BITS = SS_CANONICAL_BITS_PAIR };
     static inline double reach() { return REACH_f64; }
-    static inline double error() { return 0x1p-72; }
+    static inline double error_of_registers() { return 0x1p-77; }
+    static inline double error_of_stream(double emptied) { return (emptied + 2.0) * 0x1p-84; }
     static inline double tolerance() { return TOLERANCE_PAIR; }
     static inline double begin() { return 0x1.8p309; }
     typedef vpair term_type;
@@ -171,28 +177,55 @@ template <class T> static inline typename T::real element_of(const ss_geometry &
     return T::get(*(const typename T::stored *)(x + offset_of(g, g.reduced_x, element)));
 }
 
-template <class T> static inline void put_element(const ss_geometry &g, char *y, int64_t element, double value)
-{
-    *(typename T::stored *)(y + offset_of(g, g.reduced_y, element)) = T::put(value);
-}
+/* CHUNKS times 16 bytes of a row, a thread's share of a stretch [first, last). Their order is free: neighbours in memory belong
+   to neighbouring threads. */
+template <class T, int CHUNKS> struct items {
+    typedef typename T::real real;
+    typedef typename T::stored stored;
+    enum { V = 16 / sizeof(stored), COUNT = V * CHUNKS };
+    int64_t first, last;
+    int rank, size, vector;
 
-/* 16 bytes at once: the elements from `element` on, where `vector` allows it. */
-template <class T> struct sixteen {
-    enum { ELEMENTS = 16 / sizeof(typename T::stored) };
-    typename T::stored value[ELEMENTS];
+    inline int64_t place(int item) const
+    {
+        return vector ? first + (int64_t)(item / V * size + rank) * V + item % V : first + (int64_t)item * size + rank;
+    }
+
+    /* -inf beyond the end */
+    inline void load(const ss_geometry &g, const char *x, real *value) const
+    {
+        if (vector) {
+#pragma unroll
+            for (int c = 0; c < CHUNKS; c++) {
+                const int64_t i = place(c * V);
+                stored values[V];
+                if (i < last) {
+                    const uint4 words = *(const uint4 *)(x + i * (int64_t)sizeof(stored));
+                    memcpy(values, &words, 16);
+                }
+#pragma unroll
+                for (int v = 0; v < V; v++) value[c * V + v] = i < last ? T::get(values[v]) : -(real)INFINITY;
+            }
+        } else {
+#pragma unroll
+            for (int v = 0; v < COUNT; v++)
+                value[v] = place(v) < last ? element_of<T>(g, x, place(v)) : -(real)INFINITY;
+        }
+    }
+
+    inline void store(const ss_geometry &g, char *y, const stored *value) const
+    {
+        if (vector) {
+#pragma unroll
+            for (int c = 0; c < CHUNKS; c++) {
+                uint4 words;
+                memcpy(&words, value + c * V, 16);
+                if (place(c * V) < last) *(uint4 *)(y + place(c * V) * (int64_t)sizeof(stored)) = words;
+            }
+        } else {
+#pragma unroll
+            for (int v = 0; v < COUNT; v++)
+                if (place(v) < last) *(stored *)(y + offset_of(g, g.reduced_y, place(v))) = value[v];
+        }
+    }
 };
-
-template <class T> static inline sixteen<T> load_sixteen(const char *x)
-{
-    const uint4 words = *(const uint4 *)x;
-    sixteen<T> values;
-    memcpy(&values, &words, 16);
-    return values;
-}
-
-template <class T> static inline void store_sixteen(char *y, const sixteen<T> &values)
-{
-    uint4 words;
-    memcpy(&words, &values, 16);
-    *(uint4 *)y = words;
-}

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Enough of CUDA for g++ to run the kernels of src/cuda on the CPU, bit for bit: every thread of a block is a fiber that runs
-   until it waits for others. Blocks run one after the other, so `__shared__` is static storage. */
+   until it waits for others. Blocks run one after the other, so `__shared__` is static storage.
+   makecontext makes a fiber's stack; from then on _setjmp and _longjmp switch, which need no system call. */
 #ifndef EMULATE_H
 #define EMULATE_H
 
 #include <math.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,14 +62,16 @@ enum { MOST_THREADS = 1024, STACK = 1 << 16 };
 
 struct fiber {
     ucontext_t context;
-    int waiting, done; /* waiting: for every live fiber of `with` to wait as well */
+    jmp_buf place;
+    int started, waiting, done; /* waiting: for every live fiber of `with` to wait as well */
     unsigned first, count;
     unsigned long long said;
     dim3 index;
 };
 static fiber fibers[MOST_THREADS];
 static char *stacks;
-static ucontext_t scheduler;
+static ucontext_t outside;
+static jmp_buf scheduler;
 static int current;
 static void (*body_of_block)(void);
 
@@ -81,14 +85,14 @@ static void meet(unsigned first, unsigned count, unsigned long long said)
     self->count = count;
     self->said = said;
     self->waiting = 1;
-    swapcontext(&self->context, &scheduler);
+    if (!_setjmp(self->place)) _longjmp(scheduler, 1);
 }
 
 static void enter(void)
 {
     body_of_block();
     fibers[current].done = 1;
-    swapcontext(&fibers[current].context, &scheduler);
+    _longjmp(scheduler, 1);
 }
 
 static int may_go(const fiber *self)
@@ -100,11 +104,19 @@ static int may_go(const fiber *self)
     return 1;
 }
 
+static void resume(fiber *one)
+{
+    if (_setjmp(scheduler)) return;
+    if (one->started) _longjmp(one->place, 1);
+    one->started = 1;
+    swapcontext(&outside, &one->context);
+}
+
 static void run_block(unsigned threads)
 {
     if (!stacks) stacks = (char *)malloc((size_t)MOST_THREADS * STACK);
     for (unsigned i = 0; i < threads; i++) {
-        fibers[i].waiting = fibers[i].done = 0;
+        fibers[i].started = fibers[i].waiting = fibers[i].done = 0;
         fibers[i].index = {i % blockDim.x, i / blockDim.x, 0};
         getcontext(&fibers[i].context);
         fibers[i].context.uc_stack.ss_sp = stacks + (size_t)i * STACK;
@@ -117,7 +129,7 @@ static void run_block(unsigned threads)
             if (fibers[i].done || fibers[i].waiting) continue;
             current = (int)i;
             threadIdx = fibers[i].index;
-            swapcontext(&scheduler, &fibers[i].context);
+            resume(&fibers[i]);
             moved = 1;
             left -= (unsigned)fibers[i].done;
         }
