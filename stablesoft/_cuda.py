@@ -21,11 +21,13 @@ REDUCTIONS = ("logsumexp", "logmeanexp")
 OPERATIONS = ("softmax", "log_softmax", *REDUCTIONS)
 _TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
 BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
-MOST_THREADS = 512  # of a block that holds one row
+MOST_THREADS = 256  # of a block that holds one row, or columns
+CONCLUDING_THREADS = 512
 MOST_LENGTH = 1 << 28  # of a row: the exact sum takes twice as many additions between carries
 MOST_ROWS = 1 << 31  # blocks of a grid
 COLUMNS = 32  # a warp
-MOST_HEIGHT = 16  # threads to a column
+MOST_HEIGHT = 8  # threads to a column
+MOST_COLUMN_PARTS = 64
 ENOUGH_BLOCKS = 528  # 4 for each multiprocessor of a large device: rows that are fewer are cut into parts,
 LEAST_SHARE = 4096  # of so many elements at least
 LADDER_BLOCKS = 2112  # of a warp each: 16 for each multiprocessor of a large device
@@ -50,25 +52,34 @@ class Plan(NamedTuple):
     parts: int  # doubles that the blocks need for partial sums
 
 
+class Kernel(NamedTuple):
+    threads: int  # of a block, at most
+    blocks: int  # that shall run at once on a multiprocessor, at least: 65536 / (threads * blocks) registers to a thread
+    body: str
+
+
+@functools.cache
 def kernels():
-    """{name: (most threads of a block, body)} of every kernel."""
+    """{name: Kernel} of all."""
     found = {}
     for operation in OPERATIONS:
         for dtype, pieces in _ROWS.items():
             head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
             for lanes, chunks in pieces:
                 body = f"(rows<{head}, {lanes}, {chunks}>(x, y, g))"
-                found[_rows_name(operation, dtype, lanes, chunks)] = (BLOCK if lanes else MOST_THREADS, body)
+                hot = (BLOCK, 6) if lanes else (MOST_THREADS, 3)
+                found[_rows_name(operation, dtype, lanes, chunks)] = Kernel(*hot, body)
             chunks = np.dtype(dtype).itemsize // 2  # 8 elements
             for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
-                name = f"{operation}_{dtype}_{kind}"
-                found[name] = (MOST_THREADS, f"(stream<{head}, {lanes}, {chunks}>(x, y, g))")
-                for step in ("sum", "conclude"):
-                    found[f"{name}_{step}"] = (MOST_THREADS, f"(parts_{step}<{head}, {lanes}, {chunks}>(x, y, parts, g))")
+                name, head_here = f"{operation}_{dtype}_{kind}", f"{head}, {lanes}"
+                found[name] = Kernel(MOST_THREADS, 2, f"(stream<{head_here}, {chunks}>(x, y, g))")
+                for step, threads in (("sum", MOST_THREADS), ("conclude", CONCLUDING_THREADS)):
+                    body = f"(parts_{step}<{head_here}, {chunks}>(x, y, parts, g))"
+                    found[f"{name}_{step}"] = Kernel(threads, 3 if step == "sum" else 1, body)
                 if operation not in REDUCTIONS:
-                    found[f"{name}_write"] = (MOST_THREADS, f"(parts_write<{head}, {lanes}>(x, y, parts, g))")
+                    found[f"{name}_write"] = Kernel(MOST_THREADS, 3, f"(parts_write<{head_here}>(x, y, parts, g))")
             if operation in REDUCTIONS:
-                found[f"{operation}_{dtype}_ladder"] = (32, f"(ladder<{head}>(x, y, g))")
+                found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{head}>(x, y, g))")
     return found
 
 
@@ -155,8 +166,8 @@ def _lay_rows(operation, dtype, rows, n):
             return (Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1)),), {}
         if not lanes and n <= MOST_THREADS * items:
             return (Launch(name, (rows, 1), (-(-n // (32 * items)) * 32, 1)),), {}
-    parts = min(MOST_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE)
-    return _lay_stream(f"{operation}_{dtype}_long", rows, n, parts, (1, MOST_THREADS), MOST_THREADS)
+    parts = min(CONCLUDING_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE)
+    return _lay_stream(f"{operation}_{dtype}_long", rows, n, parts, (1, MOST_THREADS))
 
 
 def _lay_columns(operation, dtype, rows, n):
@@ -166,24 +177,29 @@ def _lay_columns(operation, dtype, rows, n):
         height *= 2
     width = min(128, MOST_THREADS // height)
     blocks = -(-rows // width)
-    parts = min(height, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height)
-    return _lay_stream(f"{operation}_{dtype}_columns", rows, n, parts, (width, height), height)
+    parts = min(MOST_COLUMN_PARTS, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height)
+    return _lay_stream(f"{operation}_{dtype}_columns", rows, n, parts, (width, height))
 
 
-def _lay_stream(name, rows, n, parts, block, threads):
-    """`threads` to a row, in `parts` blocks; block is (rows to a block, threads of one)."""
+def _lay_stream(name, rows, n, parts, block):
+    """A row in `parts` blocks; block is (rows in it, threads to each)."""
     share = -(-n // max(parts, 1))
     share += -share % 1024  # whole pieces of 16 bytes for every thread
     parts = -(-n // share)
-    fields = {"share": share, "emptied": -(-share // (threads * 64)) + 1}
-    width, height = block
-    shape = block if width > 1 else (height, 1)
-    grid = -(-rows // width)
     if parts == 1:
-        return (Launch(name, (grid, 1), shape),), {**fields, "share": n}
-    kinds = ("sum", "conclude") if name.startswith(REDUCTIONS) else ("sum", "conclude", "write")
-    launches = (Launch(f"{name}_{kind}", (grid, 1 if kind == "conclude" else parts), shape) for kind in kinds)
-    return tuple(launches), {**fields, "parts": parts}
+        share = n
+    fields = {"share": share, "emptied": -(-share // (block[1] * 64)) + 1}
+    columns = name.endswith("columns")
+
+    def launch(kind, width, height, parts):
+        return Launch(name + kind, (-(-rows // width), parts), (width, height) if columns else (height, 1))
+
+    if parts == 1:
+        return (launch("", *block, 1),), fields
+    height = 1 << (parts - 1).bit_length()  # one thread to each part of a row
+    joining = (CONCLUDING_THREADS // height, height) if columns else (1, max(32, height))
+    launches = (launch("_sum", *block, parts), launch("_conclude", *joining, 1), launch("_write", *block, parts))
+    return launches[: 2 if name.startswith(REDUCTIONS) else 3], {**fields, "parts": parts}
 
 
 @functools.cache
@@ -213,7 +229,7 @@ def headers():
 def source(names):
     """The translation unit with the kernels named."""
     known = kernels()
-    lines = [f"SS_KERNEL({name}, {known[name][0]}, {known[name][1]})" for name in names]
+    lines = [f"SS_KERNEL({name}, {', '.join(map(str, known[name]))})" for name in names]
     if any(name.endswith("_ladder") for name in names):
         lines = ['#include "cuda/ladder.cuh"', *lines]
     return (folder() / "cuda/kernels.cu").read_text(encoding="utf-8") + "\n".join([*lines, ""])

@@ -26,7 +26,7 @@ OPERATIONS = pytest.mark.parametrize("operation", _cuda.OPERATIONS)
 def compiled(folder, names, *flags):
     unit, shared = folder / "kernels.cpp", folder / "kernels.so"
     known = _cuda.kernels()
-    lines = [f"SS_KERNEL({name}, {known[name][0]}, {known[name][1]})" for name in names]
+    lines = [f"SS_KERNEL({name}, {', '.join(map(str, known[name]))})" for name in names]
     unit.write_text("\n".join(['#include "emulate.cpp"', *lines, ""]))
     # _FORTIFY_SOURCE takes a jump to another stack for an error.
     flags += ("-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-ffp-contract=off", "-w", "-fPIC", "-shared")
@@ -71,7 +71,7 @@ def run(library, operation, x, axis, y=None, wanted=None):
     parts = np.full(plan.parts, np.nan)
     for kernel, grid, block in plan.launches:
         assert wanted is None or wanted in kernel or kernel.endswith("ladder"), kernel
-        assert block[0] * block[1] <= _cuda.kernels()[kernel][0]
+        assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
         library.launch(
             getattr(library, kernel), *grid, *block, ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data),
             ctypes.c_void_p(parts.ctypes.data), ctypes.c_void_p(plan.geometry.ctypes.data),

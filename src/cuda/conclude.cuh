@@ -114,41 +114,49 @@ __noinline__ static void special_sum(const ss_geometry *g, ss_place at, int64_t 
         conclude_special(sum, OPERATION, count.unordered, count.infinities);
 }
 
-/* From peak, shift, exponent and total to the rest of *sum. Reductions want it in rank 0 only. */
-template <class T, int OPERATION, int LANES>
-static inline void conclude(const ss_geometry &g, ss_place at, ss_row_sum *sum)
+/* From the canonical sum of an ordinary row to hi, lo and value. */
+template <class real, int OPERATION> static inline void apply_sum(ss_row_sum *sum, double count)
 {
-    typedef arithmetic<typename T::real> A;
-    typedef group<LANES> lanes;
-    vpair total = sum->total;
-    const int ordinary = !sum->special && total.hi == total.hi, positive = ordinary && total.hi != 0.0;
-    vm certain = 1;
-    if (positive) {
-        const vpair canonical = ss_canonical(total, A::BITS, sum->error * SS_DOUBT, &certain);
-        if (certain) total = canonical;
-    }
-    if (lanes::any(!certain)) {
-        const vpair exact = exact_sum<T, OPERATION, LANES>(&g, at, sum->peak - sum->shift, sum->shift, sum->exponent);
-        if (!certain) total = ss_canonical_round(exact, A::BITS);
-    }
-    sum->near = 0;
-    if (SS_REDUCES(OPERATION) && LANES == WHOLE_BLOCK && threadIdx.x >= SS_WARP) return;
-    if (!ordinary) {
-        if (!sum->special) conclude_special(sum, OPERATION, 1, 0.0);
-        return;
-    }
     vpair factor;
+    sum->special = sum->near = 0;
     if (OPERATION == SS_SOFTMAX) {
         /* float32: a sum of 31 bits has no reciprocal so near to a midpoint that the second quotient could show */
-        factor = A::SINGLE ? ss_pair(v_div(1.0, total.hi), 0.0) : ss_reciprocal(total);
+        factor = arithmetic<real>::SINGLE ? ss_pair(v_div(1.0, sum->total.hi), 0.0) : ss_reciprocal(sum->total);
     } else {
-        factor = ss_log_excess(sum->peak - sum->shift, total, sum->exponent);
+        factor = ss_log_excess(sum->peak - sum->shift, sum->total, sum->exponent);
     }
     sum->hi = factor.hi;
     sum->lo = factor.lo;
     if (SS_REDUCES(OPERATION))
-        sum->value = logarithm<typename T::real>(sum->peak, sum->shift, factor,
-                                                 OPERATION == SS_LOGMEANEXP ? (double)g.n : 1.0, &sum->near);
+        sum->value = logarithm<real>(sum->peak, sum->shift, factor, OPERATION == SS_LOGMEANEXP ? count : 1.0, &sum->near);
+}
+
+/* The canonical rounding of sum->total, if its error allows no other. */
+template <class real> static inline vpair canonical_total(const ss_row_sum *sum, vm *certain)
+{
+    return ss_canonical(sum->total, arithmetic<real>::BITS, sum->error * SS_DOUBT, certain);
+}
+
+/* From peak, shift, exponent and total to the rest of *sum. Reductions want it in rank 0 only. */
+template <class T, int OPERATION, int LANES>
+static inline void conclude(const ss_geometry &g, ss_place at, ss_row_sum *sum)
+{
+    typedef typename T::real real;
+    typedef group<LANES> lanes;
+    const vpair total = sum->total;
+    const int ordinary = !sum->special && total.hi == total.hi;
+    vm certain = 1;
+    if (ordinary && total.hi != 0.0) sum->total = canonical_total<real>(sum, &certain);
+    if (lanes::any(!certain)) {
+        const vpair exact = exact_sum<T, OPERATION, LANES>(&g, at, sum->peak - sum->shift, sum->shift, sum->exponent);
+        if (!certain) sum->total = ss_canonical_round(exact, arithmetic<real>::BITS);
+    }
+    sum->near = 0;
+    if (SS_REDUCES(OPERATION) && LANES == WHOLE_BLOCK && threadIdx.x >= SS_WARP) return;
+    if (ordinary)
+        apply_sum<real, OPERATION>(sum, (double)g.n);
+    else if (!sum->special)
+        conclude_special(sum, OPERATION, 1, 0.0);
 }
 
 /* Writes the value of a reduced row, or the mark of one for the ladder. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    CUDA kernels over the arithmetic of the C kernels: the same headers, so the same bits. stablesoft/_cuda.py appends one line
-   for each kernel that is wanted, SS_KERNEL(name, threads, body), and says which calls it serves. Compiled with every function on
+   for each kernel that is wanted, SS_KERNEL(name, threads, blocks, body), and says which calls it serves. Compiled with every function on
    the device by default, without contraction and without flushing subnormals. */
 #ifdef __CUDACC_RTC__
 #include "cuda/nvrtc.h"
@@ -28,12 +28,13 @@
 #include "cuda/group.cuh"
 #include "cuda/real.cuh"
 #include "cuda/conclude.cuh"
-#include "cuda/rows.cuh"
 #include "cuda/stream.cuh"
+#include "cuda/rows.cuh"
 
-/* x and y: the arrays. parts: partial sums of rows that several blocks share. */
-#define SS_KERNEL(name, threads, body) \
-    extern "C" __global__ void __launch_bounds__(threads) \
+/* threads: the most of a block. blocks: the fewest that shall run at once on a multiprocessor, which bounds the registers.
+   x and y: the arrays. parts: partial sums of rows that several blocks share. */
+#define SS_KERNEL(name, threads, blocks, body) \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) \
         name(const char *x, char *y, double *parts, const __grid_constant__ ss_geometry g) \
     { \
         body; \

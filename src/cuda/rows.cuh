@@ -1,36 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Rows that fit into the registers of a group: read once, written once. */
+   Rows that fit into the registers of a group: read once, written once. Only the common case is done here; a row with no finite
+   peak, with a huge one, or with a sum that has to be exact is left to stream.cuh, whose bits are the same. */
 
-template <class real> struct ss_peaks {
-    real first, second; /* the two largest elements; equal if the largest occurs twice */
-};
-
-template <class real> static inline ss_peaks<real> join_peaks(ss_peaks<real> a, ss_peaks<real> b)
+/* In a function of its own, so that the registers of the common case need not outlive it. */
+template <class T, int OPERATION, int LANES>
+__noinline__ static void row_again(const ss_geometry *g, const char *x, char *y)
 {
-    ss_peaks<real> c = {larger(a.first, b.first), larger(larger(a.second, b.second), smaller(a.first, b.first))};
-    return c;
-}
-
-/* Results of a thread's elements. Those of a special row are read again, and those of log_softmax in a huge row, which have
-   been shifted. */
-template <class T, int OPERATION, int CHUNKS, class F>
-static inline void write_items(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine, const ss_row_sum &sum,
-                               typename T::real *value, F term)
-{
-    const vpair factor = ss_pair(sum.hi, sum.lo);
-    typename T::stored result[items<T, CHUNKS>::COUNT];
-    if (sum.special || (OPERATION == SS_LOG_SOFTMAX && sum.shift != 0.0)) mine.load(g, at.x, value);
-    if (sum.special) {
-#pragma unroll
-        for (int v = 0; v < items<T, CHUNKS>::COUNT; v++)
-            result[v] = T::put((double)value[v] == INFINITY ? sum.hi : sum.lo);
-    } else {
-#pragma unroll
-        for (int v = 0; v < items<T, CHUNKS>::COUNT; v++)
-            result[v] = T::put(OPERATION == SS_LOG_SOFTMAX ? difference(value[v], sum.peak, factor)
-                                                           : product(term(v), factor));
-    }
-    mine.store(g, at.y, result);
+    stream<T, OPERATION, LANES, 1>(x, y, *g);
 }
 
 template <class T, int OPERATION, int LANES, int CHUNKS>
@@ -41,7 +17,7 @@ static inline void rows(const char *x, char *y, const ss_geometry &g)
     typedef group<LANES> lanes;
     enum { COUNT = items<T, CHUNKS>::COUNT, REST = SS_HAS_REST(OPERATION) };
     const int64_t row = lanes::row();
-    const int here = row < g.rows; /* the last block may hold groups without a row, which keep step with the others */
+    const int here = row < g.rows; /* the last block may hold groups without a row */
     const ss_place at = place_of(g, x, y, here ? row : 0);
     const items<T, CHUNKS> mine = {0, here ? g.n : 0, lanes::rank(), lanes::size(), (int)g.vector};
     real value[COUNT];
@@ -58,25 +34,18 @@ static inline void rows(const char *x, char *y, const ss_geometry &g)
     else
         top.first = lanes::reduce(top.first, [](real a, real b) { return larger(a, b); });
 
-    ss_row_sum sum;
-    sum.peak = (double)top.first;
-    sum.shift = 0.0;
-    sum.special = 0;
-    sum.error = A::error_of_registers();
-    if (fabs(sum.peak) > SS_HUGE && fabs(sum.peak) < INFINITY) {
-        sum.shift = sum.peak;
-#pragma unroll
-        for (int v = 0; v < COUNT; v++) value[v] -= (real)sum.shift;
-        top.first = (real)0.0;
-        top.second -= (real)sum.shift;
-    }
-    const double bound = (double)(REST ? top.second : top.first);
-    typename A::term_type terms[COUNT];
-    if (fabs((double)top.first) <= SS_HUGE && bound > -SS_HUGE) {
+    const real highest = REST ? top.second : top.first;
+    vm certain = 0;
+    if (in_range(top.first, highest)) {
+        ss_row_sum sum;
+        sum.peak = (double)top.first;
+        sum.shift = 0.0;
+        sum.error = A::error_of_registers();
+        const double bound = (double)highest, lowest = bound - A::reach();
         sum.exponent = ss_exponent(bound);
-        const double lowest = bound - A::reach();
         const vi scale = ss_scale_bits(sum.exponent, A::OFFSET);
         typename A::sum running = A::start();
+        typename A::term_type terms[COUNT];
 #pragma unroll
         for (int v = 0; v < COUNT; v++) {
             const double item = (double)(REST ? smaller(top.second, value[v]) : value[v]);
@@ -88,13 +57,15 @@ static inline void rows(const char *x, char *y, const ss_geometry &g)
             const vpair extra = A::pair(A::term(bound, ss_scale_bits(sum.exponent, 0)));
             sum.total = ss_pair_add(sum.total, ss_pair(v_sub(0.0, extra.hi), v_sub(0.0, extra.lo)));
         }
-    } else {
-        special_sum<T, OPERATION, LANES>(&g, at, mine.last, &sum);
+        sum.total = canonical_total<real>(&sum, &certain); /* not so where an element is NaN */
+        if (certain && SS_REDUCES(OPERATION)) {
+            if (LANES == WHOLE_BLOCK && threadIdx.x >= SS_WARP) return;
+            apply_sum<real, OPERATION>(&sum, (double)g.n);
+            if (lanes::rank() == 0) write_value<T>(at.y, sum);
+        } else if (certain) {
+            apply_sum<real, OPERATION>(&sum, 0.0);
+            write_items<T, OPERATION, CHUNKS>(g, at, mine, sum, value, [&](int v) { return terms[v]; });
+        }
     }
-    conclude<T, OPERATION, LANES>(g, at, &sum);
-    if (SS_REDUCES(OPERATION)) {
-        if (here && lanes::rank() == 0) write_value<T>(at.y, sum);
-    } else {
-        write_items<T, OPERATION, CHUNKS>(g, at, mine, sum, value, [&](int v) { return terms[v]; });
-    }
+    if (!certain) row_again<T, OPERATION, LANES>(&g, x, y);
 }

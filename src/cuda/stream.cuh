@@ -5,6 +5,29 @@
    shared by `parts` blocks: they leave partial sums, a second launch concludes, a third writes. (A block could do both, were it
    not that to conclude may mean to read the whole row again, over which other blocks write if y is x.) */
 
+template <class real> struct ss_peaks {
+    real first, second; /* the two largest elements; equal if the largest occurs twice */
+};
+
+template <class real> static inline ss_peaks<real> join_peaks(ss_peaks<real> a, ss_peaks<real> b)
+{
+    ss_peaks<real> c = {larger(a.first, b.first), larger(larger(a.second, b.second), smaller(a.first, b.first))};
+    return c;
+}
+
+/* Results of a thread's elements, in an ordinary row. */
+template <class T, int OPERATION, int CHUNKS, class F>
+static inline void write_items(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine, const ss_row_sum &sum,
+                               const typename T::real *value, F term)
+{
+    const vpair factor = ss_pair(sum.hi, sum.lo);
+    typename T::stored result[items<T, CHUNKS>::COUNT];
+#pragma unroll
+    for (int v = 0; v < items<T, CHUNKS>::COUNT; v++)
+        result[v] = T::put(OPERATION == SS_LOG_SOFTMAX ? difference(value[v], sum.peak, factor) : product(term(v), factor));
+    mine.store(g, at.y, result);
+}
+
 /* Part of a row: its largest element, and a sum of terms at the scale of `bound`, the largest element in it (-inf: nothing).
    For softmax that is all terms, else all but one peak. */
 template <class real> struct partial {
@@ -110,6 +133,13 @@ template <class real, int OPERATION, int LANES> static inline partial<real> join
     return all;
 }
 
+/* The whole row again, minus shift: x - peak is exact where it matters. */
+template <class T, int OPERATION, int LANES, int CHUNKS>
+__noinline__ static partial<typename T::real> read_shifted(const ss_geometry *g, const char *x, int64_t n, double shift)
+{
+    return join_parts<typename T::real, OPERATION, LANES>(read_part<T, OPERATION, LANES, CHUNKS>(*g, x, 0, n, shift));
+}
+
 /* From the sum of a whole row to what its elements need; a row with a huge peak is read once more for that. */
 template <class T, int OPERATION, int LANES, int CHUNKS>
 static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_t n, partial<typename T::real> all)
@@ -123,8 +153,7 @@ static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_
     const int huge = fabs(sum.peak) > SS_HUGE && fabs(sum.peak) < INFINITY;
     if (group<LANES>::any(huge)) {
         const double shift = huge ? sum.peak : 0.0;
-        const partial<real> again = join_parts<real, OPERATION, LANES>(
-            read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, 0, n, shift));
+        const partial<real> again = read_shifted<T, OPERATION, LANES, CHUNKS>(&g, at.x, n, shift);
         if (huge) {
             all = again;
             sum.shift = shift;
@@ -156,9 +185,16 @@ static inline void write_part(const ss_geometry &g, ss_place at, int64_t first, 
     for (; mine.first < last; mine.first += (int64_t)COUNT * lanes::size()) {
         real value[COUNT];
         mine.load(g, at.x, value);
-        write_items<T, OPERATION, CHUNKS>(g, at, mine, sum, value, [&](int v) {
-            return A::term(v_max(lowest, (double)(real)(value[v] - (real)sum.shift)), scale);
-        });
+        if (sum.special) {
+            typename T::stored result[COUNT];
+#pragma unroll
+            for (int v = 0; v < COUNT; v++) result[v] = T::put((double)value[v] == INFINITY ? sum.hi : sum.lo);
+            mine.store(g, at.y, result);
+        } else {
+            write_items<T, OPERATION, CHUNKS>(g, at, mine, sum, value, [&](int v) {
+                return A::term(v_max(lowest, (double)(real)(value[v] - (real)sum.shift)), scale);
+            });
+        }
     }
 }
 

@@ -18,7 +18,7 @@
 #define __shared__ static
 #define __noinline__ __attribute__((noinline))
 #define __grid_constant__
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 
 struct uint4 { unsigned x, y, z, w; };
 struct dim3 { unsigned x, y, z; };
