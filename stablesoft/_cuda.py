@@ -12,13 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 DIMS = 6
-_FIELDS = ("rows", "n", "vector", "parts", "share", "ladder_share", "emptied", "kept", "reduced")
+_FIELDS = ("rows", "n", "count", "vector", "parts", "share", "ladder_share", "emptied", "kept", "reduced")
 _LISTS = ("kept_shape", "kept_x", "kept_y", "reduced_shape", "reduced_x", "reduced_y")
 # ss_geometry of src/cuda/real.cuh
 GEOMETRY = np.dtype([(name, np.int64) for name in _FIELDS] + [(name, np.int64, (DIMS,)) for name in _LISTS])
 
 REDUCTIONS = ("logsumexp", "logmeanexp")
 OPERATIONS = ("softmax", "log_softmax", *REDUCTIONS)
+_COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp with a count
 _TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
 BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
 MOST_THREADS = 256  # of a block that holds one row, or columns
@@ -62,7 +63,7 @@ class Kernel(NamedTuple):
 def kernels():
     """{name: Kernel} of all."""
     found = {}
-    for operation in OPERATIONS:
+    for operation in _COMPILED:
         for dtype, pieces in _ROWS.items():
             head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
             for lanes, chunks in pieces:
@@ -79,7 +80,7 @@ def kernels():
                 if operation not in REDUCTIONS:
                     found[f"{name}_write"] = Kernel(MOST_THREADS, 3, f"(parts_write<{head_here}>(x, y, parts, g))")
             if operation in REDUCTIONS:
-                found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{head}>(x, y, g))")
+                found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{_TYPES[dtype]}>(x, y, g))")
     return found
 
 
@@ -141,7 +142,8 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
     reduces = operation in REDUCTIONS
     contiguous = len(reduced) == 1 and (n == 1 or reduced[0][1] == size and (reduces or reduced[0][2] == size))
     starts = [step for dim in kept for step in (dim[1:2] if reduces else dim[1:])]
-    fields = {"rows": rows, "n": n}
+    fields = {"rows": rows, "n": n, "count": n if operation == "logmeanexp" else 1}
+    operation = "logsumexp" if reduces else operation
     fields["vector"] = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
     if kept[-1][1] == size and kept[-1][0] >= COLUMNS and not contiguous:
         launches, more = _lay_columns(operation, dtype, rows, n)

@@ -18,7 +18,7 @@ typedef struct {
 #endif
 
 #define SS_HAS_REST(operation) ((operation) != SS_SOFTMAX)
-#define SS_REDUCES(operation) ((operation) >= SS_LOGSUMEXP)
+#define SS_REDUCES(operation) ((operation) >= SS_LOGSUMEXP) /* logmeanexp is logsumexp with a count */
 
 /* The same sum again, exactly, by all threads of the group. One peak stays out: skipped where no other element has its
    exponent (its term might overflow at this scale), else added like all others and taken off, which is exact. */
@@ -128,7 +128,7 @@ template <class real, int OPERATION> static inline void apply_sum(ss_row_sum *su
     sum->hi = factor.hi;
     sum->lo = factor.lo;
     if (SS_REDUCES(OPERATION))
-        sum->value = logarithm<real>(sum->peak, sum->shift, factor, OPERATION == SS_LOGMEANEXP ? count : 1.0, &sum->near);
+        sum->value = logarithm<real>(sum->peak, sum->shift, factor, count, &sum->near);
 }
 
 /* The canonical rounding of sum->total, if its error allows no other. */
@@ -154,7 +154,7 @@ static inline void conclude(const ss_geometry &g, ss_place at, ss_row_sum *sum)
     sum->near = 0;
     if (SS_REDUCES(OPERATION) && LANES == WHOLE_BLOCK && threadIdx.x >= SS_WARP) return;
     if (ordinary)
-        apply_sum<real, OPERATION>(sum, (double)g.n);
+        apply_sum<real, OPERATION>(sum, (double)g.count);
     else if (!sum->special)
         conclude_special(sum, OPERATION, 1, 0.0);
 }

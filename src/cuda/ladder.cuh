@@ -84,8 +84,7 @@ __noinline__ static double ladder_end(const ss_row_reader *reader, double peak, 
 }
 
 /* g.ladder_share rows to a block of one warp. */
-template <class T, int OPERATION>
-static inline void ladder(const char *x, char *y, const ss_geometry &g)
+template <class T> static inline void ladder(const char *x, char *y, const ss_geometry &g)
 {
     typedef group<SS_WARP> lanes;
     typedef typename T::stored stored;
@@ -104,8 +103,7 @@ static inline void ladder(const char *x, char *y, const ss_geometry &g)
             ladder_start<T, SS_WARP>(&g, at, peak, &start);
             if (lanes::rank() == 0) {
                 const ss_row_reader reader = {&g, at.x, (int)sizeof(stored)};
-                const double count = OPERATION == SS_LOGMEANEXP ? (double)g.n : 1.0;
-                *(stored *)at.y = T::put(ladder_end(&reader, peak, count, &start));
+                *(stored *)at.y = T::put(ladder_end(&reader, peak, (double)g.count, &start));
             }
         }
     }

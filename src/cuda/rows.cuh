@@ -60,7 +60,7 @@ static inline void rows(const char *x, char *y, const ss_geometry &g)
         sum.total = canonical_total<real>(&sum, &certain); /* not so where an element is NaN */
         if (certain && SS_REDUCES(OPERATION)) {
             if (LANES == WHOLE_BLOCK && threadIdx.x >= SS_WARP) return;
-            apply_sum<real, OPERATION>(&sum, (double)g.n);
+            apply_sum<real, OPERATION>(&sum, (double)g.count);
             if (lanes::rank() == 0) write_value<T>(at.y, sum);
         } else if (certain) {
             apply_sum<real, OPERATION>(&sum, 0.0);
