@@ -1,5 +1,5 @@
-/* The level of two limbs, where nearly every sum ends: terms and their sum in units of 2^-126. For ladder.c, and for the
-   lanes of a GPU, which add such terms in parallel. */
+/* The level of two limbs, where nearly every sum ends: terms and their sum in units of 2^-126. For ladder.c, and for
+   the lanes of a GPU, which add such terms in parallel. */
 #ifndef STABLESOFT_LADDER_FAST_H
 #define STABLESOFT_LADDER_FAST_H
 

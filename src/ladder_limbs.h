@@ -10,8 +10,8 @@ typedef struct {
     uint64_t hi, lo;
 } ss_u128;
 
-/* Where long arrays live. On a GPU, where one thread of a block climbs at a time, its shared memory: stacks of this size
-   for every thread would take gigabytes. Hence no such array has an initialiser. */
+/* Where long arrays live. On a GPU, where one thread of a block climbs at a time, its shared memory: stacks of this
+   size for every thread would take gigabytes. Hence no such array has an initialiser. */
 #ifndef SS_LIMBS
 #define SS_LIMBS
 #endif

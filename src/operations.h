@@ -5,7 +5,8 @@
 
 enum ss_operation { SS_SOFTMAX, SS_LOG_SOFTMAX, SS_LOGSUMEXP, SS_LOGMEANEXP };
 
-/* Above this magnitude x - peak is reduced instead of x: exact, because what matters lies within a factor 2 of the peak. */
+/* Above this magnitude x - peak is reduced instead of x: exact, because what matters lies within a factor 2 of the
+   peak. */
 #define SS_HUGE 0x1p45
 
 #endif

@@ -186,18 +186,22 @@ def _as_number(value, name):
         raise TypeError(f"{name} must be one real number, not {value!r}") from None
 
 
-def write(out, result):
-    """`result` in `out`, which is checked before anything is written."""
-    xp = namespace_of(result)[0]
+def check_out(out, xp, dtype, shape):
+    """Raise unless `out` can take a result of this library, dtype and shape."""
     if not is_array_api_obj(out) or namespace_of(out)[0] is not xp:
         library = xp.__name__.removeprefix("array_api_compat.")
         raise TypeError(f"out must be an array of the input's library ({library}), not {type(out).__name__}")
-    if out.dtype != result.dtype:
-        raise TypeError(f"out must have dtype {dtype_name(result.dtype)}, not {dtype_name(out.dtype)}")
-    if tuple(out.shape) != tuple(result.shape):
-        raise ValueError(f"out must have shape {tuple(result.shape)}, not {tuple(out.shape)}")
+    if out.dtype != dtype:
+        raise TypeError(f"out must have dtype {dtype_name(dtype)}, not {dtype_name(out.dtype)}")
+    if tuple(out.shape) != tuple(shape):
+        raise ValueError(f"out must have shape {tuple(shape)}, not {tuple(out.shape)}")
     if isinstance(out, np.ndarray) and not out.flags.writeable:
         raise ValueError("out is read-only")
+
+
+def write(out, result):
+    """`result` in `out`, which is checked before anything is written."""
+    check_out(out, namespace_of(result)[0], result.dtype, result.shape)
     try:
         out[...] = result
     except TypeError as error:

@@ -55,7 +55,7 @@ class Plan(NamedTuple):
 
 class Kernel(NamedTuple):
     threads: int  # of a block, at most
-    blocks: int  # that shall run at once on a multiprocessor, at least: 65536 / (threads * blocks) registers to a thread
+    blocks: int  # on a multiprocessor at once, at least: leaves 65536 / (threads * blocks) registers to a thread
     body: str
 
 
@@ -89,7 +89,7 @@ def _rows_name(operation, dtype, lanes, chunks):
 
 
 def _collapse(dims):
-    """(length, steps...) of dimensions, outermost first: without those of length 1, neighbours joined where they can be."""
+    """(length, steps...) of dimensions, outermost first, without those of length 1, joined where strides allow it."""
     kept = []
     for length, *steps in dims:
         if length == 1:
@@ -140,7 +140,7 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
         return None
     size = np.dtype(dtype).itemsize
     reduces = operation in REDUCTIONS
-    contiguous = len(reduced) == 1 and (n == 1 or reduced[0][1] == size and (reduces or reduced[0][2] == size))
+    contiguous = len(reduced) == 1 and (n == 1 or (reduced[0][1] == size and (reduces or reduced[0][2] == size)))
     starts = [step for dim in kept for step in (dim[1:2] if reduces else dim[1:])]
     fields = {"rows": rows, "n": n, "count": n if operation == "logmeanexp" else 1}
     operation = "logsumexp" if reduces else operation
@@ -216,7 +216,7 @@ INCLUDES = (
     "operations.h", "ladder.c", "ladder.h", "ladder_limbs.h", "ladder_const.h", "ladder_fast.h", "isa/vec_cuda.h",
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64")),
-    *(f"cuda/{name}" for name in ("nvrtc.h", "group.cuh", "real.cuh", "conclude.cuh", "rows.cuh", "stream.cuh", "ladder.cuh")),
+    *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder")), "cuda/nvrtc.h",
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 

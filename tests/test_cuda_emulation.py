@@ -1,45 +1,17 @@
 """The CUDA kernels, run on the CPU by tests/cuda/emulate.h: NumPy's bits, without a GPU."""
 
 import ctypes
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from test_reproducibility import assert_same_bits, hard_matrix, layouts
 
 import stablesoft
 from cases import rows
+from emulation import EMULATED, OPERATIONS, aligned, compiled, tiled
 from stablesoft import _cuda
-from test_reproducibility import assert_same_bits, hard_matrix, layouts
 
-COMPILER = shutil.which("g++")
-EMULATION = Path(__file__).with_name("cuda")
-pytestmark = [
-    pytest.mark.skipif(COMPILER is None, reason="no g++ to compile the emulation with"),
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the emulation needs Linux's ucontext"),
-]
-OPERATIONS = pytest.mark.parametrize("operation", _cuda.OPERATIONS)
-
-
-def compiled(folder, names, *flags):
-    unit, shared = folder / "kernels.cpp", folder / "kernels.so"
-    known = _cuda.kernels()
-    lines = [f"SS_KERNEL({name}, {', '.join(map(str, known[name]))})" for name in names]
-    unit.write_text("\n".join(['#include "emulate.cpp"', *lines, ""]))
-    # _FORTIFY_SOURCE takes a jump to another stack for an error.
-    flags += ("-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-ffp-contract=off", "-w", "-fPIC", "-shared")
-    command = [COMPILER, *flags, f"-I{_cuda.folder()}", f"-I{EMULATION}", "-o", shared, unit]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return ctypes.CDLL(str(shared))
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory):
-    """Every kernel, compiled for the CPU."""
-    return compiled(tmp_path_factory.mktemp("emulation"), _cuda.kernels())
+pytestmark = EMULATED
 
 
 @pytest.fixture(scope="session")
@@ -47,15 +19,6 @@ def doubtful(tmp_path_factory):
     """Kernels that trust no sum, so that every row is summed exactly."""
     names = [name for name in _cuda.kernels() if name.startswith(("softmax", "logsumexp")) and "float16" not in name]
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
-
-
-def aligned(shape, dtype, order="C"):
-    """An empty array that starts at a multiple of 16 bytes, as CuPy's do."""
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
-    buffer = np.zeros(size + 16, np.uint8)
-    start = -buffer.ctypes.data % 16
-    return buffer[start : start + size].view(dtype).reshape(shape, order=order)
 
 
 def run(library, operation, x, axis, y=None, wanted=None):
@@ -84,34 +47,24 @@ def expected(operation, x, axis):
 
 
 @OPERATIONS
-def test_named_rows(library, operation, dtype):
+def test_named_rows(emulation, operation, dtype):
     for name, row in rows(dtype).items():
         x = aligned((3, row.size), dtype)
         x[:] = row
         x[1] = row[::-1]
-        assert_same_bits(run(library, operation, x, 1), expected(operation, x, 1), name)
+        assert_same_bits(run(emulation, operation, x, 1), expected(operation, x, 1), name)
 
 
 @OPERATIONS
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
-def test_lengths(library, operation, kind):
+def test_lengths(emulation, operation, kind):
     """Every length around the borders of the kernels, with and without 16-byte loads."""
     random = np.random.default_rng(3)
     for n in (1, 2, 3, 8, 16, 17, 31, 32, 33, 64, 65, 96, 127, 128, 129, 256, 257, 512, 513, 1000, 2048, 2049, 4096):
         for scale in (1.0, 30.0):
             x = aligned((5, n), kind)
             x[...] = random.normal(0, scale, x.shape)
-            assert_same_bits(run(library, operation, x, 1), expected(operation, x, 1), f"n={n}, scale {scale}")
-
-
-def tiled(dtype, outer, n):
-    """Rows of n elements made of the named hard rows, special ones among them."""
-    hard = [*rows(dtype).values(), [np.nan, 1.0], [np.inf, 1.0, np.inf], [-np.inf], [np.inf, np.nan], [3.0]]
-    x = aligned((outer, n), dtype)
-    for i in range(outer):
-        x[i] = np.resize(np.asarray(hard[i % len(hard)], dtype), n)
-    x[::5, 1:] = -np.inf  # one element alone
-    return x
+            assert_same_bits(run(emulation, operation, x, 1), expected(operation, x, 1), f"n={n}, scale {scale}")
 
 
 @pytest.fixture
@@ -124,56 +77,56 @@ def small_blocks(monkeypatch):
 @OPERATIONS
 @pytest.mark.parametrize(("n", "enough", "wanted"), [(500, 1, "rows"), (1025, 1, "long"), (5000, 528, "long_")])
 @pytest.mark.usefixtures("small_blocks")
-def test_long_rows(library, operation, dtype, n, enough, wanted, monkeypatch):
+def test_long_rows(emulation, operation, dtype, n, enough, wanted, monkeypatch):
     """A block to a row, and rows that several blocks share; `enough` is how many blocks the device wants."""
     monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
     x = tiled(dtype, 90, n)
-    assert_same_bits(run(library, operation, x, 1, wanted=wanted), expected(operation, x, 1), wanted)
+    assert_same_bits(run(emulation, operation, x, 1, wanted=wanted), expected(operation, x, 1), wanted)
     odd = aligned((len(x), n + 1), dtype)
     odd[:, 1:] = x
-    assert_same_bits(run(library, operation, odd[:, 1:], 1), expected(operation, x, 1), f"{wanted}, unaligned")
+    assert_same_bits(run(emulation, operation, odd[:, 1:], 1), expected(operation, x, 1), f"{wanted}, unaligned")
 
 
 @OPERATIONS
 @pytest.mark.parametrize(("n", "wanted"), [(2, "columns"), (21, "columns"), (70, "columns"), (1100, "columns"),
                                            (2500, "columns_")])  # fmt: skip
 @pytest.mark.usefixtures("small_blocks")
-def test_columns(library, operation, dtype, n, wanted):
+def test_columns(emulation, operation, dtype, n, wanted):
     x = tiled(dtype, 90, n)
     columns = aligned((n, len(x)), dtype)
     columns[...] = x.T
-    got = run(library, operation, columns, 0, wanted=wanted)
+    got = run(emulation, operation, columns, 0, wanted=wanted)
     assert_same_bits(got if operation in _cuda.REDUCTIONS else got.T, expected(operation, x, 1), n)
 
 
-def test_real_blocks(library, dtype):
+def test_real_blocks(emulation, dtype):
     """The sizes of a device, once: a long row in parts, and tall columns."""
     random = np.random.default_rng(8)
     for shape, axis in (((1, 100_000), 1), ((20_000, 40), 0)):
         x = random.normal(0, 5, shape).astype(dtype)
         for operation in ("softmax", "logsumexp"):
-            assert_same_bits(run(library, operation, x, axis), expected(operation, x, axis), shape)
+            assert_same_bits(run(emulation, operation, x, axis), expected(operation, x, axis), shape)
 
 
 @OPERATIONS
 @pytest.mark.usefixtures("small_blocks")
-def test_in_place(library, operation, dtype):
+def test_in_place(emulation, operation, dtype):
     """The result may be written over the input, whatever the kernel reads again."""
     if operation in _cuda.REDUCTIONS:
         pytest.skip("the result has another shape")
     for x, axis in ((tiled(dtype, 90, 300), 1), (tiled(dtype, 90, 300), 0), (tiled(dtype, 90, 3000), 1)):
         result = expected(operation, x, axis)
-        assert_same_bits(run(library, operation, x, axis, y=x), result, x.shape)
+        assert_same_bits(run(emulation, operation, x, axis, y=x), result, x.shape)
 
 
 @OPERATIONS
 @pytest.mark.parametrize("n", [5, 33, 700])
-def test_layouts(library, operation, dtype, n):
+def test_layouts(emulation, operation, dtype, n):
     x = hard_matrix(dtype, 37, n)
     for name, array, axis in layouts(x):
         if name in ("byte-swapped", "unaligned"):
             continue  # CuPy has no such arrays
-        got = run(library, operation, array, axis)
+        got = run(emulation, operation, array, axis)
         if operation not in _cuda.REDUCTIONS:
             got = np.moveaxis(got, axis, 1)
         assert_same_bits(got, expected(operation, x, 1), name)
@@ -181,21 +134,20 @@ def test_layouts(library, operation, dtype, n):
 
 @OPERATIONS
 @pytest.mark.parametrize("axis", [0, 1, 2, 3, (0, 2), (1, 3), (0, 1, 2, 3), (2, 0, 1)])
-def test_axes(library, operation, dtype, axis):
+def test_axes(emulation, operation, dtype, axis):
     random = np.random.default_rng(4)
     x = random.normal(0, 5, (6, 7, 5, 9)).astype(dtype)[:, ::-1, :, 1:8].transpose(2, 0, 3, 1)
     y = aligned(x.shape, dtype, "F") if operation not in _cuda.REDUCTIONS else None
-    assert_same_bits(run(library, operation, x, axis, y), expected(operation, x, axis), axis)
+    assert_same_bits(run(emulation, operation, x, axis, y), expected(operation, x, axis), axis)
 
 
-def test_near_zero_everywhere(library, dtype):
+def test_near_zero_everywhere(emulation, dtype):
     """Normalised log-probabilities: the ladder takes every row, in more than one round of its warps."""
     random = np.random.default_rng(6)
     z = random.normal(0, 2, (300, 40))
     x = aligned(z.shape, dtype)
     x[...] = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    assert_same_bits(run(library, "logsumexp", x, 1), expected("logsumexp", x, 1), "rows")
-
+    assert_same_bits(run(emulation, "logsumexp", x, 1), expected("logsumexp", x, 1), "rows")
 
 
 @pytest.mark.parametrize("operation", ["softmax", "logsumexp"])

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   From the sum of a row to what its elements need, as loops/conclude.inc.h does it: the canonical sum, its reciprocal or its
-   logarithm, and the ladder. The same sum gives the same bits. */
+   From the sum of a row to what its elements need, as loops/conclude.inc.h does it: the canonical sum, its
+   reciprocal or its logarithm, and the ladder. The same sum gives the same bits. */
 
-/* A sum of one row: as ss_sum and ss_end of kernels.h. In a special row (no finite peak) hi is the result where x is +inf,
-   and lo elsewhere. */
+/* A sum of one row: as ss_sum and ss_end of kernels.h. In a special row (no finite peak) hi is the result where x is
+   +inf, and lo elsewhere. */
 typedef struct {
     double peak, shift, exponent; /* the peak that was summed with is peak - shift */
     vpair total;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   The threads that share a row: LANES neighbours within a warp; all threads of a block (WHOLE_BLOCK); or those with the same
-   threadIdx.x (COLUMN), whose neighbours in x have neighbouring rows. Every function is called by all of them, and gives
-   all of them the same value, bit for bit: `join` is commutative. Where groups of a block wait together (COLUMN), they must
-   decide together: `any` of them. */
+   The threads that share a row: LANES neighbours within a warp; all threads of a block (WHOLE_BLOCK); or those with
+   the same threadIdx.x (COLUMN), whose neighbours in x have neighbouring rows. Every function is called by all of
+   them, and gives all of them the same value, bit for bit: `join` is commutative. Where groups of a block wait
+   together (COLUMN), they must decide together: `any` of them. */
 
 enum { SS_WARP = 32, SS_BLOCK = 128 }; /* threads of a block that holds several groups of a warp or less */
 enum { SS_MOST_THREADS = 512, SS_MOST_COLUMNS = 128 };

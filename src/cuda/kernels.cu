@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   CUDA kernels over the arithmetic of the C kernels: the same headers, so the same bits. stablesoft/_cuda.py appends one line
-   for each kernel that is wanted, SS_KERNEL(name, threads, blocks, body), and says which calls it serves. Compiled with every function on
-   the device by default, without contraction and without flushing subnormals. */
+   CUDA kernels over the arithmetic of the C kernels: the same headers, so the same bits. stablesoft/_cuda.py appends
+   one line for each kernel that is wanted, SS_KERNEL(name, threads, blocks, body), and says which calls it serves.
+   Compiled with every function on the device by default, without contraction and without flushing subnormals. */
 #ifdef __CUDACC_RTC__
 #include "cuda/nvrtc.h"
 #endif
@@ -31,8 +31,8 @@
 #include "cuda/stream.cuh"
 #include "cuda/rows.cuh"
 
-/* threads: the most of a block. blocks: the fewest that shall run at once on a multiprocessor, which bounds the registers.
-   x and y: the arrays. parts: partial sums of rows that several blocks share. */
+/* threads: the most of a block. blocks: the fewest that shall run at once on a multiprocessor, which bounds the
+   registers. x and y: the arrays. parts: partial sums of rows that several blocks share. */
 #define SS_KERNEL(name, threads, blocks, body) \
     extern "C" __global__ void __launch_bounds__(threads, blocks) \
         name(const char *x, char *y, double *parts, const __grid_constant__ ss_geometry g) \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Rows whose logarithm is near 0, marked by the kernel before this one: computed by the ladder, a warp to each. The kernel is
-   launched always, for only the device knows whether there are such rows; it reads one value a row. The ladder is kept out of
-   the other kernels because it takes registers and 11 kB of shared memory for its long numbers. */
+   Rows whose logarithm is near 0, marked by the kernel before this one: computed by the ladder, a warp to each. The
+   kernel is launched always, for only the device knows whether there are such rows; it reads one value a row. The
+   ladder is kept out of the other kernels because it takes registers and 11 kB of shared memory for its long
+   numbers. */
 
 /* Long numbers lie in shared memory: a stack of this size for every thread would take gigabytes. */
 #define SS_LIMBS __shared__
@@ -78,7 +79,8 @@ __noinline__ static void ladder_start(const ss_geometry *g, ss_place at, double 
 __noinline__ static double ladder_end(const ss_row_reader *reader, double peak, double count,
                                       const ss_ladder_start *start)
 {
-    if (start->least == peak && start->terms == count) return peak + 0.0; /* equal elements, each 1 / count of the sum */
+    if (start->least == peak && start->terms == count) return peak + 0.0; /* equal elements, each 1 / count of the
+                                                                             sum */
     const task rows = {NULL, reader, reader->g->n, 0, floor_k(peak), 0, start->sum, start->units};
     return climb(&rows, count, reader->size < 8);
 }
@@ -88,7 +90,8 @@ template <class T> static inline void ladder(const char *x, char *y, const ss_ge
 {
     typedef group<SS_WARP> lanes;
     typedef typename T::stored stored;
-    const int64_t first = (int64_t)blockIdx.x * g.ladder_share, last = first + g.ladder_share < g.rows ? first + g.ladder_share : g.rows;
+    const int64_t first = (int64_t)blockIdx.x * g.ladder_share;
+    const int64_t last = first + g.ladder_share < g.rows ? first + g.ladder_share : g.rows;
     for (int64_t row = first; row < last; row += SS_WARP) {
         const int64_t mine = row + lanes::rank();
         const int marked = mine < last && T::is_marked(*(const stored *)place_of(g, x, y, mine).y);

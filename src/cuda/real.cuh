@@ -3,10 +3,10 @@
 
 enum { SS_CUDA_DIMS = 6 };
 
-/* As ss_job of kernels.h: strides are in bytes, rows run in C order over the kept dimensions, elements of a row over the
-   reduced ones. `vector`: rows lie contiguous, start at multiples of 16 bytes, and are as long. count: what the sum is divided by, 1 or n.
-   parts: blocks that share a row; share: elements of such a block; ladder_share: rows of the ladder's.
-   emptied: at most so often does a thread of a stream empty its accumulator. */
+/* As ss_job of kernels.h: strides are in bytes, rows run in C order over the kept dimensions, elements of a row over
+   the reduced ones. `vector`: rows lie contiguous, start at multiples of 16 bytes, and are as long. count: what the
+   sum is divided by, 1 or n. parts: blocks that share a row; share: elements of such a block; ladder_share: rows of
+   the ladder's. emptied: at most so often does a thread of a stream empty its accumulator. */
 typedef struct {
     int64_t rows, n, count, vector, parts, share, ladder_share, emptied, kept, reduced;
     int64_t kept_shape[SS_CUDA_DIMS], kept_x[SS_CUDA_DIMS], kept_y[SS_CUDA_DIMS];
@@ -56,18 +56,18 @@ struct f64 {
     static inline int is_marked(stored value) { return v_int(value) == 0x7ffa5a5a5a5a5a5aLL; }
 };
 
-/* The arithmetic of loops/real_f32.inc.h and real_f64.inc.h by type; `sum` starts, takes terms and ends. A term of float32 is
-   one double, in hi; of float64, a pair, scaled by 2^OFFSET.
+/* The arithmetic of loops/real_f32.inc.h and real_f64.inc.h by type; `sum` starts, takes terms and ends. A term of
+   float32 is one double, in hi; of float64, a pair, scaled by 2^OFFSET.
 
-   Error of a sum: a thread adds s terms to an accumulator before its end is joined to a pair, and the threads join theirs in at
-   most 21 steps.
+   Error of a sum: a thread adds s terms to an accumulator before its end is joined to a pair, and the threads join
+   theirs in at most 21 steps.
    float32: s + 21 roundings of 2^-53.
-   float64: an accumulator starts at 1.5 2^c, c = 300 + log2(MOST) + 3. The rests of its additions are below 2^(c - 53) each, so
-   adding them up errs by s^2 2^(c - 106), in units of the largest term, 2^300.
-   In registers all threads share a scale, s <= 16: 512 of them make 2^-80, and joining their low parts, together below
-   2^(13 + c - 53), errs by 2^-53 of that in each step, 2^-79.
-   In a stream each thread has a scale of its own and errs by 2^-85 of its own sum each time it empties an accumulator; its low
-   parts are normalised by then, and joining them errs by 2^-106.
+   float64: an accumulator starts at 1.5 2^c, c = 300 + log2(MOST) + 3. The rests of its additions are below 2^(c -
+   53) each, so adding them up errs by s^2 2^(c - 106), in units of the largest term, 2^300.
+   In registers all threads share a scale, s <= 16: 512 of them make 2^-80, and joining their low parts, together
+   below 2^(13 + c - 53), errs by 2^-53 of that in each step, 2^-79.
+   In a stream each thread has a scale of its own and errs by 2^-85 of its own sum each time it empties an
+   accumulator; its low parts are normalised by then, and joining them errs by 2^-106.
    Taking off e^second at most doubles all this. */
 enum { SS_MOST = 64 };
 
@@ -177,8 +177,8 @@ template <class T> static inline typename T::real element_of(const ss_geometry &
     return T::get(*(const typename T::stored *)(x + offset_of(g, g.reduced_x, element)));
 }
 
-/* CHUNKS times 16 bytes of a row, a thread's share of a stretch [first, last). Their order is free: neighbours in memory belong
-   to neighbouring threads. */
+/* CHUNKS times 16 bytes of a row, a thread's share of a stretch [first, last). Their order is free: neighbours in
+   memory belong to neighbouring threads. */
 template <class T, int CHUNKS> struct items {
     typedef typename T::real real;
     typedef typename T::stored stored;

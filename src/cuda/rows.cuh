@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Rows that fit into the registers of a group: read once, written once. Only the common case is done here; a row with no finite
-   peak, with a huge one, or with a sum that has to be exact is left to stream.cuh, whose bits are the same. */
+   Rows that fit into the registers of a group: read once, written once. Only the common case is done here; a row
+   with no finite peak, with a huge one, or with a sum that has to be exact is left to stream.cuh, whose bits are the
+   same. */
 
 /* In a function of its own, so that the registers of the common case need not outlive it. */
 template <class T, int OPERATION, int LANES>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Rows that do not fit into registers: each thread sums as it reads, at the scale of what it has met so far, and sums at
-   different scales are joined by exact shifts. The row is read again, mostly from the second-level cache, to be written.
-   A row is one block's (long rows) or one column's of a block (panels: neighbouring rows are neighbours in memory), or is
-   shared by `parts` blocks: they leave partial sums, a second launch concludes, a third writes. (A block could do both, were it
-   not that to conclude may mean to read the whole row again, over which other blocks write if y is x.) */
+   Rows that do not fit into registers: each thread sums as it reads, at the scale of what it has met so far, and
+   sums at different scales are joined by exact shifts. The row is read again, mostly from the second-level cache, to
+   be written. A row is one block's (long rows) or one column's of a block (panels: neighbouring rows are neighbours
+   in memory), or is shared by `parts` blocks: they leave partial sums, a second launch concludes, a third writes. (A
+   block could do both, were it not that to conclude may mean to read the whole row again, over which other blocks
+   write if y is x.) */
 
 template <class real> struct ss_peaks {
     real first, second; /* the two largest elements; equal if the largest occurs twice */
@@ -24,12 +25,13 @@ static inline void write_items(const ss_geometry &g, ss_place at, const items<T,
     typename T::stored result[items<T, CHUNKS>::COUNT];
 #pragma unroll
     for (int v = 0; v < items<T, CHUNKS>::COUNT; v++)
-        result[v] = T::put(OPERATION == SS_LOG_SOFTMAX ? difference(value[v], sum.peak, factor) : product(term(v), factor));
+        result[v] = T::put(OPERATION == SS_LOG_SOFTMAX ? difference(value[v], sum.peak, factor)
+                                                       : product(term(v), factor));
     mine.store(g, at.y, result);
 }
 
-/* Part of a row: its largest element, and a sum of terms at the scale of `bound`, the largest element in it (-inf: nothing).
-   For softmax that is all terms, else all but one peak. */
+/* Part of a row: its largest element, and a sum of terms at the scale of `bound`, the largest element in it (-inf:
+   nothing). For softmax that is all terms, else all but one peak. */
 template <class real> struct partial {
     real peak, bound;
     vpair total; /* times 2^-exponent of e^bound */
@@ -206,8 +208,9 @@ static inline void stream(const char *x, char *y, const ss_geometry &g)
     const int here = row < g.rows;
     const int64_t n = here ? g.n : 0;
     const ss_place at = place_of(g, x, y, here ? row : 0);
+    const partial<typename T::real> mine = read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, 0, n, 0.0);
     const ss_row_sum sum = conclude_part<T, OPERATION, LANES, CHUNKS>(
-        g, at, n, join_parts<typename T::real, OPERATION, LANES>(read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, 0, n, 0.0)));
+        g, at, n, join_parts<typename T::real, OPERATION, LANES>(mine));
     if (!SS_REDUCES(OPERATION))
         write_part<T, OPERATION, LANES, 2>(g, at, 0, n, sum);
     else if (here && group<LANES>::rank() == 0)
@@ -278,5 +281,6 @@ static inline void parts_write(const char *x, char *y, const double *parts, cons
     end.hi = its[3];
     end.lo = its[4];
     end.special = its[5] != 0.0;
-    write_part<T, OPERATION, LANES, 2>(g, place_of(g, x, y, row), first, first + g.share < g.n ? first + g.share : g.n, end);
+    const int64_t last = first + g.share < g.n ? first + g.share : g.n;
+    write_part<T, OPERATION, LANES, 2>(g, place_of(g, x, y, row), first, last, end);
 }

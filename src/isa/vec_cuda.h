@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Vector vocabulary: one double in a CUDA thread. The names with _rn are never contracted to a fused operation, whatever
-   the compiler's options are. */
+   Vector vocabulary: one double in a CUDA thread. The names with _rn are never contracted to a fused operation,
+   whatever the compiler's options are. */
 #define SS_W 1
 #define SS_WF 1
 typedef double vd;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Enough of CUDA for g++ to run the kernels of src/cuda on the CPU, bit for bit: every thread of a block is a fiber that runs
-   until it waits for others. Blocks run one after the other, so `__shared__` is static storage.
+   Enough of CUDA for g++ to run the kernels of src/cuda on the CPU, bit for bit: every thread of a block is a fiber
+   that runs until it waits for others. Blocks run one after the other, so `__shared__` is static storage.
    makecontext makes a fiber's stack; from then on _setjmp and _longjmp switch, which need no system call. */
 #ifndef EMULATE_H
 #define EMULATE_H
