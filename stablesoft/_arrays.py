@@ -1,5 +1,6 @@
 """What goes in and what comes out: libraries, dtypes, shapes, and one clear error for each thing that is wrong."""
 
+import functools
 import math
 import operator
 
@@ -14,6 +15,16 @@ _WEAK = (bool, int, float, complex)
 def dtype_name(dtype):
     """The bare name of a dtype of any library, such as "float16" for torch.float16."""
     return str(dtype).rsplit(".", 1)[-1]
+
+
+@functools.cache
+def kernels_of(kind):
+    """The module with the kernels for arrays of this very type, besides NumPy's; None where there is none."""
+    if kind.__name__ == "ndarray" and kind.__module__.split(".")[0] == "cupy":
+        from . import _cupy
+
+        return _cupy
+    return None
 
 
 def is_complex(xp, dtype):

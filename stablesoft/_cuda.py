@@ -20,12 +20,15 @@ GEOMETRY = np.dtype([(name, np.int64) for name in _FIELDS] + [(name, np.int64, (
 REDUCTIONS = ("logsumexp", "logmeanexp")
 OPERATIONS = ("softmax", "log_softmax", *REDUCTIONS)
 _COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp with a count
+UNARY = ("expit", "log_expit", "softplus", "logit", "log1mexp")
+BINARY = ("logaddexp", "logsubexp")
 _TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
 BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
 MOST_THREADS = 256  # of a block that holds one row, or columns
 CONCLUDING_THREADS = 512
 MOST_LENGTH = 1 << 28  # of a row: the exact sum takes twice as many additions between carries
 MOST_ROWS = 1 << 31  # blocks of a grid
+MOST_ELEMENTS = 1 << 39  # so that their blocks are no more
 COLUMNS = 32  # a warp
 MOST_HEIGHT = 8  # threads to a column
 MOST_COLUMN_PARTS = 64
@@ -75,12 +78,20 @@ def kernels():
                 name, head_here = f"{operation}_{dtype}_{kind}", f"{head}, {lanes}"
                 found[name] = Kernel(MOST_THREADS, 2, f"(stream<{head_here}, {chunks}>(x, y, g))")
                 for step, threads in (("sum", MOST_THREADS), ("conclude", CONCLUDING_THREADS)):
-                    body = f"(parts_{step}<{head_here}, {chunks}>(x, y, parts, g))"
+                    body = f"(parts_{step}<{head_here}, {chunks}>(x, y, (double *)more, g))"
                     found[f"{name}_{step}"] = Kernel(threads, 3 if step == "sum" else 1, body)
                 if operation not in REDUCTIONS:
-                    found[f"{name}_write"] = Kernel(MOST_THREADS, 3, f"(parts_write<{head_here}>(x, y, parts, g))")
+                    found[f"{name}_write"] = Kernel(
+                        MOST_THREADS, 3, f"(parts_write<{head_here}>(x, y, (double *)more, g))"
+                    )
             if operation in REDUCTIONS:
                 found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{_TYPES[dtype]}>(x, y, g))")
+    for dtype, short in _TYPES.items():
+        for name in UNARY:
+            found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 3, f"(unary<{short}, of_{name}>(x, y, g))")
+        for subtract, name in enumerate(BINARY):
+            body = f"(binary<{short}, {subtract}>(x, y, (const char *)more, g))"
+            found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 1, body)
     return found
 
 
@@ -159,6 +170,21 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
     return Plan(launches, _geometry(kept, reduced, **fields), rows * (4 * parts + 6) if parts else 0)
 
 
+def plan_elementwise(name, dtype, shape, steps, aligned):
+    """How to compute an elementwise function; `steps` are the strides of the arguments, then of the result."""
+    dims = _collapse(zip(shape, *steps)) or [(1, *(0 for _ in steps))]
+    count, size = math.prod(shape), np.dtype(dtype).itemsize
+    if len(dims) > DIMS or count >= MOST_ELEMENTS:
+        return None
+    vector = aligned and len(dims) == 1 and all(step == size for step in dims[0][1:]) and count * size % 16 == 0
+    threads = BLOCK if count < MOST_THREADS * 16 else MOST_THREADS
+    grid = -(-count // (threads * (16 // size)))
+    kept = [(dim[0], dim[1], dim[-1]) for dim in dims]
+    second = [(1, dim[2], 0) for dim in dims] if len(steps) == 3 else []
+    geometry = _geometry(kept, second, rows=count, n=1, vector=vector)
+    return Plan((Launch(f"{name}_{dtype}", (grid, 1), (threads, 1)),), geometry, 0)
+
+
 def _lay_rows(operation, dtype, rows, n):
     """Neighbours in memory are one row's, or nobody's: a group of threads to a row."""
     for lanes, chunks in _ROWS[dtype]:
@@ -216,7 +242,8 @@ INCLUDES = (
     "operations.h", "ladder.c", "ladder.h", "ladder_limbs.h", "ladder_const.h", "ladder_fast.h", "isa/vec_cuda.h",
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64")),
-    *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder")), "cuda/nvrtc.h",
+    *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),
+    "cuda/nvrtc.h",
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -231,10 +258,12 @@ def headers():
 def source(names):
     """The translation unit with the kernels named."""
     known = kernels()
-    lines = [f"SS_KERNEL({name}, {', '.join(map(str, known[name]))})" for name in names]
-    if any(name.endswith("_ladder") for name in names):
-        lines = ['#include "cuda/ladder.cuh"', *lines]
-    return (folder() / "cuda/kernels.cu").read_text(encoding="utf-8") + "\n".join([*lines, ""])
+    elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
+    ladder = any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
+    lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
+    lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
+    lines += [f"SS_KERNEL({name}, {', '.join(map(str, known[name]))})" for name in names]
+    return "\n".join([*lines, ""])
 
 
 def options(architecture):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cupy
+import numpy as np
 from cupy.cuda import nvrtc, runtime
 from cupy.cuda.function import CNumpyArray, Module
 
@@ -79,6 +80,60 @@ def answer(operation, x, axis, *rest, out=None, **options):
         return _run(operation, dtype, x, axes, shape, keepdims, out)
 
 
+def answer_elementwise(name, arrays, out=None):
+    """The result of an elementwise function, or None for the definition to compute it."""
+    first = arrays[0]
+    dtype = _DTYPES.get(first.dtype.char)
+    if dtype is None or any(type(x) is not cupy.ndarray or x.dtype != first.dtype for x in arrays):
+        return None
+    devices = {x.data.device_id for x in arrays}
+    if len(devices) > 1:
+        raise ValueError(f"{name} takes arrays of one device, not of {sorted(devices)}")
+    try:
+        shape = np.broadcast_shapes(*(x.shape for x in arrays))
+    except ValueError:
+        return None
+    if 0 in shape:
+        return None
+    if out is not None:
+        check_out(out, namespace_of(first)[0], first.dtype, shape)
+        if out.data.device_id not in devices:
+            raise ValueError(f"out is on device {out.data.device_id}, the input on device {first.data.device_id}")
+    if runtime.getDevice() == first.data.device_id:
+        return _run_elementwise(name, dtype, arrays, shape, out)
+    with first.device:
+        return _run_elementwise(name, dtype, arrays, shape, out)
+
+
+def _run_elementwise(name, dtype, arrays, shape, out):
+    arrays = [x if x.shape == shape else cupy.broadcast_to(x, shape) for x in arrays]
+    y = out
+    if y is None:
+        fortran = all(x.flags.f_contiguous and not x.flags.c_contiguous for x in arrays)
+        y = cupy.empty(shape, arrays[0].dtype, order="F" if fortran else "C")
+    else:
+        arrays = [_apart(x, y) for x in arrays]
+    pointers = [x.data.ptr for x in (*arrays, y)]
+    aligned = all(pointer % 16 == 0 for pointer in pointers)
+    steps = tuple(x.strides for x in (*arrays, y))
+    key = (name, dtype, shape, steps, aligned, y.data.device_id)
+    call = _plans.get(key)
+    if call is None:
+        call = _remember(key, _cuda.plan_elementwise(name, dtype, shape, steps, aligned))
+    if call is None:
+        return None
+    x, *more, result = pointers
+    for function, grid, block in call.launches:
+        function(grid, block, (x, result, more[0] if more else 0, call.geometry))
+    return y
+
+
+def _apart(x, y):
+    """x, or a copy of it where y overlaps it otherwise than element for element."""
+    same = x.data.ptr == y.data.ptr and x.strides == y.strides and x.shape == y.shape
+    return x if same or not cupy.may_share_memory(x, y) else x.copy()
+
+
 def _plain(value):
     return value if value is None or type(value) is float else ""
 
@@ -99,19 +154,17 @@ def _run(operation, dtype, x, axes, shape, keepdims, out):
     if y is None:
         fortran = shape == x.shape and x.flags.f_contiguous and not x.flags.c_contiguous
         y = cupy.empty(shape, x.dtype, order="F" if fortran else "C")
-    elif cupy.may_share_memory(x, y) and (x.data.ptr != y.data.ptr or x.strides != y.strides or x.shape != y.shape):
-        x = x.copy()
+    else:
+        x = _apart(x, y)
     pointers = x.data.ptr, y.data.ptr
     aligned = (pointers[0] | pointers[1]) % 16 == 0
     key = (operation, dtype, x.shape, x.strides, axes, keepdims, y.strides, aligned, x.data.device_id)
     call = _plans.get(key)
     if call is None:
-        call = _prepare(operation, dtype, x, axes, keepdims, y, aligned)
-        if call is None:
-            return None
-        if len(_plans) >= _MOST_PLANS:
-            _plans.clear()
-        _plans[key] = call
+        steps_y = _steps(operation, x, axes, keepdims, y)
+        call = _remember(key, _cuda.plan(operation, dtype, x.shape, axes, x.strides, steps_y, aligned))
+    if call is None:
+        return None
     parts = cupy.empty(call.parts, "d") if call.parts else None
     arguments = (*pointers, 0 if parts is None else parts.data.ptr, call.geometry)
     for function, grid, block in call.launches:
@@ -119,19 +172,24 @@ def _run(operation, dtype, x, axes, shape, keepdims, out):
     return y
 
 
-def _prepare(operation, dtype, x, axes, keepdims, y, aligned):
+def _steps(operation, x, axes, keepdims, y):
+    """Strides of y in the order of x's axes, 0 for those that it lacks."""
     if operation not in _cuda.REDUCTIONS:
-        steps_y = y.strides
-    elif keepdims:
-        steps_y = tuple(0 if i in axes else step for i, step in enumerate(y.strides))
-    else:
-        steps = iter(y.strides)
-        steps_y = tuple(0 if i in axes else next(steps) for i in range(x.ndim))
-    plan = _cuda.plan(operation, dtype, x.shape, axes, x.strides, steps_y, aligned)
+        return y.strides
+    if keepdims:
+        return tuple(0 if i in axes else step for i, step in enumerate(y.strides))
+    steps = iter(y.strides)
+    return tuple(0 if i in axes else next(steps) for i in range(x.ndim))
+
+
+def _remember(key, plan):
     if plan is None:
         return None
     launches = tuple((_function(launch.kernel), launch.grid, launch.block) for launch in plan.launches)
-    return _Call(launches, CNumpyArray(plan.geometry), plan.geometry, plan.parts)
+    if len(_plans) >= _MOST_PLANS:
+        _plans.clear()
+    _plans[key] = _Call(launches, CNumpyArray(plan.geometry), plan.geometry, plan.parts)
+    return _plans[key]
 
 
 # ---- from source to function ----

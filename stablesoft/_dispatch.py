@@ -14,7 +14,7 @@ import numpy as np
 from array_api_compat import is_numpy_namespace
 
 from . import _native
-from ._arrays import as_axes, as_floor, as_mask, as_temperature, convert, dtype_name, write
+from ._arrays import as_axes, as_floor, as_mask, as_temperature, convert, dtype_name, kernels_of, write
 
 
 def accelerated(definition):
@@ -37,9 +37,9 @@ def accelerated(definition):
 
     @functools.wraps(definition)
     def hand_back(*args, **kwargs):
-        answer = _answers_of(type(args[0]))
-        if answer is not None:
-            result = answer(name, *args, **kwargs)
+        kernels = kernels_of(type(args[0]))
+        if kernels is not None:
+            result = kernels.answer(name, *args, **kwargs)
             if result is not None:
                 return result
         bound = signature.bind(*args, **kwargs)
@@ -48,16 +48,6 @@ def accelerated(definition):
 
     _native.register(definition.__name__, hand_back)
     return functools.update_wrapper(door, definition)
-
-
-@functools.cache
-def _answers_of(kind):
-    """The door of a library that has kernels for arrays of this very type."""
-    if kind.__name__ == "ndarray" and kind.__module__.split(".")[0] == "cupy":
-        from ._cupy import answer
-
-        return answer
-    return None
 
 
 def _complete(door, definition, given):

@@ -51,3 +51,16 @@ def tiled(dtype, outer, n):
         x[i] = np.resize(np.asarray(hard[i % len(hard)], dtype), n)
     x[::5, 1:] = -np.inf  # one element alone
     return x
+
+
+def values(kind, count):
+    """Numbers of every scale and all special ones, at a multiple of 16 bytes."""
+    random = np.random.default_rng(14)
+    info = np.finfo(kind)
+    special = [0.0, -0.0, 1.0, -1.0, 0.25, 0.5, np.inf, -np.inf, np.nan, info.max, -info.max, info.tiny, -info.tiny]
+    x = aligned((count,), kind)
+    with np.errstate(over="ignore"):
+        x[:] = random.normal(size=count) * 10.0 ** random.integers(-8, 4, count)
+    x[: len(special)] = special
+    x[len(special) : count // 2] = random.uniform(0, 1, count // 2 - len(special))
+    return x

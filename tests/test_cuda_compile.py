@@ -13,8 +13,7 @@ from stablesoft import _cuda, _cupy
 pytestmark = pytest.mark.cuda
 # Ampere, Hopper, Blackwell.
 ARCHITECTURES = (80, 90, 100)
-FAMILIES = sorted({tuple(name.split("_rows_")[0].split("_long")[0].split("_columns")[0].rsplit("_", 1))
-                   for name in _cuda.kernels() if not name.endswith("_ladder")})  # fmt: skip
+FAMILIES = ["softmax", "log_softmax", "logsumexp", "elementwise"]
 
 
 def resources(log):
@@ -34,10 +33,12 @@ def compiled(name, architecture):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("family", FAMILIES, ids="-".join)
-def test_compiles(family, architecture):
-    names = [name for name in _cuda.kernels() if name.startswith("_".join(family) + "_")]
-    assert len(names) > 5
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_compiles(family, dtype, architecture):
+    heads = (*_cuda.UNARY, *_cuda.BINARY) if family == "elementwise" else (family,)
+    names = [name for name in _cuda.kernels() if name.startswith(tuple(f"{head}_{dtype}" for head in heads))]
+    assert len(names) >= 7
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for name, spills, registers in pool.map(lambda name: compiled(name, architecture), names):
             kernel = _cuda.kernels()[name]

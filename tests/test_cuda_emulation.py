@@ -8,7 +8,7 @@ from test_reproducibility import assert_same_bits, hard_matrix, layouts
 
 import stablesoft
 from cases import rows
-from emulation import EMULATED, OPERATIONS, aligned, compiled, tiled
+from emulation import EMULATED, OPERATIONS, aligned, compiled, tiled, values
 from stablesoft import _cuda
 
 pytestmark = EMULATED
@@ -162,3 +162,38 @@ def test_exact_sums(doubtful, operation, dtype, n, enough, monkeypatch):
     columns[...] = x.T
     got = run(doubtful, operation, columns, 0)
     assert_same_bits(got if operation == "logsumexp" else got.T, expected(operation, x, 1), "columns")
+
+
+def run_elementwise(library, name, arrays, y=None):
+    shape = np.broadcast_shapes(*(x.shape for x in arrays))
+    arrays = [np.broadcast_to(x, shape) for x in arrays]
+    y = aligned(shape, arrays[0].dtype) if y is None else y
+    everything = (*arrays, y)
+    starts_right = all(x.ctypes.data % 16 == 0 for x in everything)
+    plan = _cuda.plan_elementwise(name, y.dtype.name, shape, tuple(x.strides for x in everything), starts_right)
+    ((kernel, grid, block),) = plan.launches
+    x, *second, result = (ctypes.c_void_p(x.ctypes.data) for x in everything)
+    geometry = ctypes.c_void_p(plan.geometry.ctypes.data)
+    library.launch(getattr(library, kernel), *grid, *block, x, result, second[0] if second else None, geometry)
+    return y
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", _cuda.UNARY)
+def test_unary(emulation, name, kind):
+    for x in (values(kind, 4096), values(kind, 1001), values(kind, 3000).reshape(30, 100)[::-2, 3:50]):
+        for argument in (x, -np.abs(x)):
+            want = getattr(stablesoft, name)(argument)
+            assert_same_bits(run_elementwise(emulation, name, [argument]), want, x.shape)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", _cuda.BINARY)
+def test_binary(emulation, name, kind):
+    a, b = values(kind, 2048), values(kind, 2048)[::-1]
+    near = aligned((600,), kind)  # log-probabilities that nearly add up to 1, or nearly cancel
+    near[:] = np.linspace(-3, -0.01, 600)
+    partner = stablesoft.log1mexp(near) if name == "logaddexp" else near - stablesoft.softplus(near)
+    for pair in ((a, b), (a[:1500], b[:1500]), (near, partner), (a[:40].reshape(40, 1), b[:30]), (a[:7], a[:1])):
+        want = getattr(stablesoft, name)(*pair)
+        assert_same_bits(run_elementwise(emulation, name, pair), want, [x.shape for x in pair])

@@ -123,3 +123,28 @@ def test_declined(device):
         assert _cupy.answer("softmax", x, axis) is None
     assert _cupy.answer("softmax", hosted(np.ones((3, 4), "int64")), 1) is None
     assert not device.made
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", [*_cuda.UNARY, *_cuda.BINARY])
+def test_elementwise(device, name, kind):
+    random = np.random.default_rng(5)
+    a, b = random.uniform(0, 1, (2, 20, 30)).astype(kind)
+    for first, second in (
+        (a, b),
+        (a[::2, ::-1], b[:10, :1]),
+        (np.asfortranarray(a), np.asfortranarray(b)),
+        (a[0, 0], b),
+    ):
+        arguments = (first, second) if name in _cuda.BINARY else (first,)
+        function = getattr(stablesoft, name)
+        want = np.asarray(function(*arguments))
+        got = function(*(hosted(np.asarray(x)) for x in arguments))
+        assert_same_bits(seen(got), want, first.shape)
+        y = np.empty((*want.shape, 2), kind)[..., 0]
+        out = hosted(y)
+        assert function(*(hosted(np.asarray(x)) for x in arguments), out=out) is out
+        assert_same_bits(y, want, "out")
+    assert all(launched == f"{name}_{kind}" for launched in device.made)
+    with pytest.raises(ValueError, match="device 1"):
+        function(*[hosted(a)] * len(arguments), out=hosted(b, device=1))

@@ -9,7 +9,7 @@ from test_reproducibility import assert_same_bits, hard_matrix
 
 import stablesoft
 from cases import PLAIN, rows
-from emulation import OPERATIONS, tiled
+from emulation import OPERATIONS, tiled, values
 from exact import worst
 from stablesoft import _cuda
 
@@ -105,6 +105,21 @@ def test_random_shapes(operation, dtype):
         y = cupy.asarray(whole)[tuple(steps)].transpose(order)
         got = cupy.asnumpy(getattr(stablesoft, operation)(y, axis=axes))
         assert_same_bits(got, on_cpu(operation, x, axes), (shape, order, axes))
+
+
+@KINDS
+@pytest.mark.parametrize("name", [*_cuda.UNARY, *_cuda.BINARY])
+def test_elementwise(name, kind):
+    function = getattr(stablesoft, name)
+    a, b = values(kind, 100_000), values(kind, 100_000)[::-1].copy()
+    for first, second in ((a, b), (-np.abs(a), b), (a[1:], b[1:]), (a[:900].reshape(30, 30).T, b[:30])):
+        arguments = (first, second) if name in _cuda.BINARY else (first,)
+        got = cupy.asnumpy(function(*map(cupy.asarray, arguments)))
+        assert_same_bits(got, function(*arguments), first.shape)
+    x = cupy.asarray(a)
+    assert_same_bits(
+        cupy.asnumpy(function(*[x[::-3]] * len(arguments))), function(*[a[::-3]] * len(arguments)), "strides"
+    )
 
 
 @OPERATIONS

@@ -32,10 +32,11 @@
 #include "cuda/rows.cuh"
 
 /* threads: the most of a block. blocks: the fewest that shall run at once on a multiprocessor, which bounds the
-   registers. x and y: the arrays. parts: partial sums of rows that several blocks share. */
+   registers. x and y: the arrays. more: partial sums of rows that
+   several blocks share, or a second argument. */
 #define SS_KERNEL(name, threads, blocks, body) \
     extern "C" __global__ void __launch_bounds__(threads, blocks) \
-        name(const char *x, char *y, double *parts, const __grid_constant__ ss_geometry g) \
+        name(const char *x, char *y, void *more, const __grid_constant__ ss_geometry g) \
     { \
         body; \
     }

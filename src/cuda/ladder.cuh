@@ -4,6 +4,8 @@
    ladder is kept out of the other kernels because it takes registers and 11 kB of shared memory for its long
    numbers. */
 
+#define SS_WITH_LADDER
+
 /* Long numbers lie in shared memory: a stack of this size for every thread would take gigabytes. */
 #define SS_LIMBS __shared__
 #define SS_LADDER_CHUNK 8

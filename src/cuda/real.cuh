@@ -162,14 +162,19 @@ static inline ss_place place_of(const ss_geometry &g, const char *x, char *y, in
     return at;
 }
 
-static inline int64_t offset_of(const ss_geometry &g, const int64_t *steps, int64_t element)
+static inline int64_t offset_in(int64_t dims, const int64_t *shape, const int64_t *steps, int64_t element)
 {
     int64_t offset = 0;
-    for (int d = (int)g.reduced - 1; d > 0; d--) {
-        offset += element % g.reduced_shape[d] * steps[d];
-        element /= g.reduced_shape[d];
+    for (int d = (int)dims - 1; d > 0; d--) {
+        offset += element % shape[d] * steps[d];
+        element /= shape[d];
     }
     return offset + element * steps[0];
+}
+
+static inline int64_t offset_of(const ss_geometry &g, const int64_t *steps, int64_t element)
+{
+    return offset_in(g.reduced, g.reduced_shape, steps, element);
 }
 
 template <class T> static inline typename T::real element_of(const ss_geometry &g, const char *x, int64_t element)
@@ -191,8 +196,8 @@ template <class T, int CHUNKS> struct items {
         return vector ? first + (int64_t)(item / V * size + rank) * V + item % V : first + (int64_t)item * size + rank;
     }
 
-    /* -inf beyond the end */
-    inline void load(const ss_geometry &g, const char *x, real *value) const
+    /* -inf beyond the end. at(i): the offset of element i where it is not contiguous. */
+    template <class F> inline void load_from(const char *x, F at, real *value) const
     {
         if (vector) {
 #pragma unroll
@@ -209,11 +214,11 @@ template <class T, int CHUNKS> struct items {
         } else {
 #pragma unroll
             for (int v = 0; v < COUNT; v++)
-                value[v] = place(v) < last ? element_of<T>(g, x, place(v)) : -(real)INFINITY;
+                value[v] = place(v) < last ? T::get(*(const stored *)(x + at(place(v)))) : -(real)INFINITY;
         }
     }
 
-    inline void store(const ss_geometry &g, char *y, const stored *value) const
+    template <class F> inline void store_to(char *y, F at, const stored *value) const
     {
         if (vector) {
 #pragma unroll
@@ -225,7 +230,17 @@ template <class T, int CHUNKS> struct items {
         } else {
 #pragma unroll
             for (int v = 0; v < COUNT; v++)
-                if (place(v) < last) *(stored *)(y + offset_of(g, g.reduced_y, place(v))) = value[v];
+                if (place(v) < last) *(stored *)(y + at(place(v))) = value[v];
         }
+    }
+
+    inline void load(const ss_geometry &g, const char *x, real *value) const
+    {
+        load_from(x, [&](int64_t i) { return offset_of(g, g.reduced_x, i); }, value);
+    }
+
+    inline void store(const ss_geometry &g, char *y, const stored *value) const
+    {
+        store_to(y, [&](int64_t i) { return offset_of(g, g.reduced_y, i); }, value);
     }
 };

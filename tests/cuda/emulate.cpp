@@ -4,24 +4,25 @@
 
 #include "cuda/kernels.cu"
 #include "cuda/ladder.cuh"
+#include "cuda/elementwise.cuh"
 
 static struct {
-    void (*kernel)(const char *, char *, double *, ss_geometry);
+    void (*kernel)(const char *, char *, void *, ss_geometry);
     const char *x;
     char *y;
-    double *parts;
+    void *more;
     ss_geometry g;
 } job;
 
-static void one_thread(void) { job.kernel(job.x, job.y, job.parts, job.g); }
+static void one_thread(void) { job.kernel(job.x, job.y, job.more, job.g); }
 
-extern "C" void launch(void (*kernel)(const char *, char *, double *, ss_geometry), unsigned grid, unsigned grid_y,
-                       unsigned block_x, unsigned block_y, const char *x, char *y, double *parts, const ss_geometry *g)
+extern "C" void launch(void (*kernel)(const char *, char *, void *, ss_geometry), unsigned grid, unsigned grid_y,
+                       unsigned block_x, unsigned block_y, const char *x, char *y, void *more, const ss_geometry *g)
 {
     job.kernel = kernel;
     job.x = x;
     job.y = y;
-    job.parts = parts;
+    job.more = more;
     job.g = *g;
     gridDim = {grid, grid_y, 1};
     blockDim = {block_x, block_y, 1};
