@@ -71,7 +71,7 @@ def kernels():
             head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
             for lanes, chunks in pieces:
                 body = f"(rows<{head}, {lanes}, {chunks}>(x, y, g))"
-                hot = (BLOCK, 6) if lanes else (MOST_THREADS, 3)
+                hot = (BLOCK, 5) if lanes else (MOST_THREADS, 2 if operation in REDUCTIONS else 3)
                 found[_rows_name(operation, dtype, lanes, chunks)] = Kernel(*hot, body)
             chunks = np.dtype(dtype).itemsize // 2  # 8 elements
             for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
@@ -88,7 +88,7 @@ def kernels():
                 found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{_TYPES[dtype]}>(x, y, g))")
     for dtype, short in _TYPES.items():
         for name in UNARY:
-            found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 3, f"(unary<{short}, of_{name}>(x, y, g))")
+            found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 2, f"(unary<{short}, of_{name}>(x, y, g))")
         for subtract, name in enumerate(BINARY):
             body = f"(binary<{short}, {subtract}>(x, y, (const char *)more, g))"
             found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 1, body)

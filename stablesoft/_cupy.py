@@ -59,7 +59,9 @@ def answer(operation, x, axis, *rest, out=None, **options):
         b, keepdims, return_sign = rest if len(rest) == 3 else (None, rest[0], False)
         if b is not None or return_sign is not False or type(keepdims) is not bool:
             return None
-    if dtype is None or x.size == 0 or any(value not in (None, 1.0) for value in map(_plain, options.values())):
+    temperature = options.pop("temperature", 1.0)
+    plain = type(temperature) in (int, float) and temperature == 1 and all(one is None for one in options.values())
+    if not plain or dtype is None or x.size == 0:
         return None
     axes = _axes(axis, x.ndim)
     if not axes:
@@ -132,10 +134,6 @@ def _apart(x, y):
     """x, or a copy of it where y overlaps it otherwise than element for element."""
     same = x.data.ptr == y.data.ptr and x.strides == y.strides and x.shape == y.shape
     return x if same or not cupy.may_share_memory(x, y) else x.copy()
-
-
-def _plain(value):
-    return value if value is None or type(value) is float else ""
 
 
 def _axes(axis, ndim):

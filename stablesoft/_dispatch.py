@@ -76,9 +76,21 @@ def _complete(door, definition, given):
         result = door(**call)
     else:
         call["out"] = None
-        with np.errstate(all="ignore"):  # infinities, NaN and underflow are answers here, not accidents
-            result = definition(**call)
+        result = _offer(definition.__name__, call[first], call)
+        if result is None:
+            with np.errstate(all="ignore"):  # infinities, NaN and underflow are answers here, not accidents
+                result = definition(**call)
     return _finish(xp, result, dtype if cast else None, given["out"], call["out"])
+
+
+def _offer(name, x, call):
+    """The result of a library's own kernels for a call in normal form; None where they do not take it."""
+    kernels = kernels_of(type(x))
+    if kernels is None:
+        return None
+    positional = [call[name] for name in ("b", "keepdims", "return_sign") if name in call]
+    options = {name: call[name] for name in ("temperature", "floor", "where") if name in call}
+    return kernels.answer(name, x, call["axis"], *positional, **options)
 
 
 def _changed(given, call):

@@ -108,12 +108,10 @@ def test_real_blocks(emulation, dtype):
             assert_same_bits(run(emulation, operation, x, axis), expected(operation, x, axis), shape)
 
 
-@OPERATIONS
+@pytest.mark.parametrize("operation", ["softmax", "log_softmax"])
 @pytest.mark.usefixtures("small_blocks")
 def test_in_place(emulation, operation, dtype):
     """The result may be written over the input, whatever the kernel reads again."""
-    if operation in _cuda.REDUCTIONS:
-        pytest.skip("the result has another shape")
     for x, axis in ((tiled(dtype, 90, 300), 1), (tiled(dtype, 90, 300), 0), (tiled(dtype, 90, 3000), 1)):
         result = expected(operation, x, axis)
         assert_same_bits(run(emulation, operation, x, axis, y=x), result, x.shape)

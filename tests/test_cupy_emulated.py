@@ -78,6 +78,17 @@ def test_calls(device, operation, axis, kind):
     assert device.made
 
 
+def test_normal_form(device):
+    """What the door does not read at once reaches the kernels in its normal form."""
+    x = np.random.default_rng(2).normal(size=(4, 9))
+    for operation in _cuda.OPERATIONS:
+        got = getattr(stablesoft, operation)(hosted(x), axis=np.int64(1))
+        assert_same_bits(seen(got), getattr(stablesoft, operation)(x, axis=1), operation)
+    got = stablesoft.softmax(hosted(x), axis=-1, temperature=np.float64(1.0))
+    assert_same_bits(seen(got), stablesoft.softmax(x, axis=-1), "temperature")
+    assert len(device.made) == 5 + 2  # two of them with the ladder
+
+
 @pytest.mark.usefixtures("device")
 def test_keepdims():
     x = np.random.default_rng(2).normal(size=(4, 9, 3))
@@ -115,7 +126,7 @@ def test_bad_out(device, out, error, message):
 def test_declined(device):
     """What the kernels do not take, the definition gets."""
     x = hosted(np.ones((3, 4)))
-    for options in ({"temperature": 2.0}, {"floor": 0.5}, {"where": True}):
+    for options in ({"temperature": 2.0}, {"floor": 0.5}, {"floor": 1.0}, {"where": True}):
         assert _cupy.answer("softmax", x, 1, **options) is None
     assert _cupy.answer("logsumexp", x, 1, None, False, True) is None
     assert _cupy.answer("logsumexp", x, 1, x, False, False) is None

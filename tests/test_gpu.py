@@ -130,6 +130,13 @@ def test_empty(operation, kind):
         assert_same_bits(on_gpu(operation, x, axis), on_cpu(operation, x, axis), shape)
 
 
+def test_integers():
+    x = np.random.default_rng(1).integers(-9, 9, (30, 40))
+    for operation in _cuda.OPERATIONS:
+        for kind in ("int64", "uint8", "bool"):
+            assert_same_bits(on_gpu(operation, x.astype(kind), 1), on_cpu(operation, x.astype(kind), 1), kind)
+
+
 def test_near_zero(dtype):
     """Normalised log-probabilities, all of which the ladder takes."""
     z = np.random.default_rng(6).normal(0, 2, (3000, 100))

@@ -50,7 +50,7 @@ template <> struct group<WHOLE_BLOCK> {
 
     template <class T, class F> static inline T reduce(T value, F join)
     {
-        __shared__ unsigned char slots[SS_WARP * sizeof(T)];
+        __shared__ __align__(16) unsigned char slots[SS_WARP * sizeof(T)];
         value = group<SS_WARP>::reduce(value, join);
         if (threadIdx.x % SS_WARP == 0) memcpy(slots + threadIdx.x / SS_WARP * sizeof(T), &value, sizeof(T));
         __syncthreads();
@@ -77,7 +77,7 @@ template <> struct group<COLUMN> {
 
     template <class T, class F> static inline T reduce(T value, F join)
     {
-        __shared__ unsigned char slots[SS_MOST_THREADS * sizeof(T)];
+        __shared__ __align__(16) unsigned char slots[SS_MOST_THREADS * sizeof(T)];
         if (blockDim.y == 1) return value;
         memcpy(slots + (threadIdx.y * blockDim.x + threadIdx.x) * sizeof(T), &value, sizeof(T));
         __syncthreads();

@@ -18,6 +18,7 @@
 #define __shared__ static
 #define __noinline__ __attribute__((noinline))
 #define __grid_constant__
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __launch_bounds__(...)
 
 struct uint4 { unsigned x, y, z, w; };
