@@ -73,9 +73,7 @@ def answer(operation, x, axis, *rest, out=None, **options):
         else:
             shape = tuple(length for i, length in enumerate(shape) if i not in axes)
     if out is not None:
-        check_out(out, namespace_of(x)[0], x.dtype, shape)
-        if out.data.device_id != x.data.device_id:
-            raise ValueError(f"out is on device {out.data.device_id}, the input on device {x.data.device_id}")
+        _check_out(out, x, shape)
     if runtime.getDevice() == x.data.device_id:
         return _run(operation, dtype, x, axes, shape, keepdims, out)
     with x.device:
@@ -88,19 +86,19 @@ def answer_elementwise(name, arrays, out=None):
     dtype = _DTYPES.get(first.dtype.char)
     if dtype is None or any(type(x) is not cupy.ndarray or x.dtype != first.dtype for x in arrays):
         return None
-    devices = {x.data.device_id for x in arrays}
-    if len(devices) > 1:
-        raise ValueError(f"{name} takes arrays of one device, not of {sorted(devices)}")
-    try:
-        shape = np.broadcast_shapes(*(x.shape for x in arrays))
-    except ValueError:
-        return None
+    shape = first.shape
+    if len(arrays) > 1:
+        devices = {x.data.device_id for x in arrays}
+        if len(devices) > 1:
+            raise ValueError(f"{name} takes arrays of one device, not of {sorted(devices)}")
+        try:
+            shape = np.broadcast_shapes(*(x.shape for x in arrays))
+        except ValueError:
+            return None
     if 0 in shape:
         return None
     if out is not None:
-        check_out(out, namespace_of(first)[0], first.dtype, shape)
-        if out.data.device_id not in devices:
-            raise ValueError(f"out is on device {out.data.device_id}, the input on device {first.data.device_id}")
+        _check_out(out, first, shape)
     if runtime.getDevice() == first.data.device_id:
         return _run_elementwise(name, dtype, arrays, shape, out)
     with first.device:
@@ -136,10 +134,19 @@ def _apart(x, y):
     return x if same or not cupy.may_share_memory(x, y) else x.copy()
 
 
+def _check_out(out, x, shape):
+    if type(out) is not cupy.ndarray or out.dtype != x.dtype or out.shape != shape:
+        check_out(out, namespace_of(x)[0], x.dtype, shape)
+    if out.data.device_id != x.data.device_id:
+        raise ValueError(f"out is on device {out.data.device_id}, the input on device {x.data.device_id}")
+
+
 def _axes(axis, ndim):
     """The axes in order; empty where the definition has to explain what is wrong, or to treat no axis."""
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     given = axis if type(axis) is tuple else (axis,)
     if not all(type(i) is int and -ndim <= i < ndim for i in given):
         return ()
