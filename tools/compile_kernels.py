@@ -1,4 +1,4 @@
-"""Compile every CUDA kernel for the device at hand into CuPy's cache, on all processors: the first calls then find them."""
+"""Compile every CUDA kernel for this device into CuPy's cache, on all processors: the first calls then find them."""
 
 import multiprocessing
 import sys

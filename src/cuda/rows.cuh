@@ -17,6 +17,7 @@ static inline void rows(const char *x, char *y, const ss_geometry &g)
     typedef arithmetic<real> A;
     typedef group<LANES> lanes;
     enum { COUNT = items<T, CHUNKS>::COUNT, REST = SS_HAS_REST(OPERATION) };
+    static_assert(COUNT <= 16, "error_of_registers counts on it");
     const int64_t row = lanes::row();
     const int here = row < g.rows; /* the last block may hold groups without a row */
     const ss_place at = place_of(g, x, y, here ? row : 0);

@@ -51,6 +51,7 @@ static inline partial<typename T::real> read_part(const ss_geometry &g, const ch
     typedef arithmetic<real> A;
     typedef group<LANES> lanes;
     enum { COUNT = items<T, CHUNKS>::COUNT, REST = SS_HAS_REST(OPERATION) };
+    static_assert(SS_MOST % COUNT == 0, "an accumulator is emptied after MOST terms");
     partial<real> sum = {-(real)INFINITY, -(real)INFINITY, {0.0, 0.0}};
     typename A::sum running = A::start();
     double exponent = 0.0, lowest = 0.0;
