@@ -79,7 +79,7 @@ def kernels():
                 found[name] = Kernel(MOST_THREADS, 2, f"(stream<{head_here}, {chunks}>(x, y, g))")
                 for step, threads in (("sum", MOST_THREADS), ("conclude", CONCLUDING_THREADS)):
                     body = f"(parts_{step}<{head_here}, {chunks}>(x, y, (double *)more, g))"
-                    blocks = 1 if step == "conclude" else 2 if dtype == "float16" else 3
+                    blocks = 1 if step == "conclude" else 2 if dtype == "float16" or kind == "columns" else 3
                     found[f"{name}_{step}"] = Kernel(threads, blocks, body)
                 if operation not in REDUCTIONS:
                     found[f"{name}_write"] = Kernel(
