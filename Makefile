@@ -29,7 +29,9 @@ lint: .venv/built .venv/group-lint
 	$(BIN)/ruff check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src
 	$(BIN)/mypy
-	$(BIN)/numpydoc lint stablesoft/_config.py stablesoft/_reductions.py
+	$(BIN)/numpydoc lint stablesoft/_config.py stablesoft/_cumulative.py stablesoft/_elementwise.py \
+		stablesoft/_losses.py stablesoft/_margin_multiplied.py stablesoft/_margin_scaled.py \
+		stablesoft/_reductions.py stablesoft/caffe.py
 
 bench: .venv/built .venv/group-bench
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -11,7 +11,9 @@ cimport numpy as cnp
 
 import numpy as np
 
-from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
+
+from libc.math cimport INFINITY, fma
 
 cnp.import_array()
 
@@ -21,6 +23,11 @@ cdef extern from "kernels.h":
         SS_LOG_SOFTMAX
         SS_LOGSUMEXP
         SS_LOGMEANEXP
+        SS_CROSS_ENTROPY
+    enum ss_cumulation:
+        SS_WHOLE
+        SS_INCLUSIVE
+        SS_EXCLUSIVE
     ctypedef struct ss_job:
         ss_operation operation
         const char *x
@@ -38,8 +45,10 @@ cdef extern from "kernels.h":
         Py_ssize_t reduced_mask[64]
         int stream
         double temperature, floor
+        ss_cumulation cumulative
         const char *b
         char *sign
+        double *terms
     ctypedef struct ss_kernels:
         const char *name
     const ss_kernels *const *ss_available()
@@ -152,17 +161,18 @@ cdef object _results(cnp.ndarray y, cnp.ndarray sign, object out, bint signed):
 
 
 cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdims, object where, object out,
-                 double temperature=1.0, double floor=0.0, object b=None, bint signed=False):
+                 double temperature=1.0, double floor=0.0, object b=None, bint signed=False,
+                 ss_cumulation cumulative=SS_WHOLE, bint reverse=False):
     """The result, (result, sign) if `signed`, or None where the call is to be handed back."""
     cdef ss_job job
     cdef bint reduce[64]
     cdef int ndim = cnp.PyArray_NDIM(x), i, j, kept = 0, type_num = cnp.PyArray_TYPE(x)
-    cdef bint keeps_shape = operation == SS_SOFTMAX or operation == SS_LOG_SOFTMAX
+    cdef bint keeps_shape = operation == SS_SOFTMAX or operation == SS_LOG_SOFTMAX or cumulative != SS_WHOLE
     cdef cnp.npy_intp shape[64]
     cdef cnp.npy_intp *x_shape = cnp.PyArray_DIMS(x)
     cdef cnp.npy_intp *x_steps = cnp.PyArray_STRIDES(x)
     cdef cnp.ndarray y, mask = None, weights = None, sign = None
-    cdef Py_ssize_t elements = cnp.PyArray_SIZE(x), step_y, step_mask
+    cdef Py_ssize_t elements = cnp.PyArray_SIZE(x), step_x, step_y, step_mask
     cdef int type_index = type_num == cnp.NPY_DOUBLE
     if not _axes(axis, ndim, reduce):
         return None
@@ -189,7 +199,7 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
             kept += 1
     if out is None:
         y = cnp.PyArray_EMPTY(kept, shape, type_num, keeps_shape and not cnp.PyArray_IS_C_CONTIGUOUS(x)
-                              and cnp.PyArray_IS_F_CONTIGUOUS(x))
+                              and cnp.PyArray_IS_F_CONTIGUOUS(x) and (cumulative == SS_WHOLE or axis is not None))
     else:
         if not _takes(out) or cnp.PyArray_TYPE(<cnp.ndarray> out) != type_num \
                 or cnp.PyArray_NDIM(<cnp.ndarray> out) != kept or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray> out):
@@ -198,7 +208,7 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
         for i in range(kept):
             if cnp.PyArray_DIMS(y)[i] != shape[i]:
                 return None
-        if cnp.PyArray_DATA(y) == cnp.PyArray_DATA(x) and keeps_shape:
+        if cnp.PyArray_DATA(y) == cnp.PyArray_DATA(x) and keeps_shape and cumulative == SS_WHOLE:
             for i in range(ndim):
                 if cnp.PyArray_STRIDES(y)[i] != x_steps[i] and x_shape[i] > 1:
                     x = x.copy()
@@ -216,10 +226,12 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
     job.operation = operation
     job.temperature = temperature
     job.floor = floor
+    job.cumulative = cumulative
     job.x = <const char *> cnp.PyArray_DATA(x)
     job.y = <char *> cnp.PyArray_DATA(y)
     job.b = NULL if weights is None else <char *> cnp.PyArray_DATA(weights)
     job.sign = NULL if sign is None else <char *> cnp.PyArray_DATA(sign)
+    job.terms = NULL
     job.mask = NULL if mask is None else <char *> cnp.PyArray_DATA(mask)
     job.rows = 1
     job.n = 1
@@ -227,6 +239,7 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
     job.reduced = 0
     j = 0
     for i in range(ndim):
+        step_x = x_steps[i]
         step_mask = 0 if mask is None else cnp.PyArray_STRIDES(mask)[i]
         step_y = 0
         if keeps_shape or not reduce[i] or keepdims:
@@ -237,8 +250,13 @@ cdef object _run(ss_operation operation, cnp.ndarray x, object axis, bint keepdi
             step_y = cnp.PyArray_STRIDES(weights)[i]
         if reduce[i]:
             job.n *= x_shape[i]
+            if reverse and x_shape[i] > 0:  # from the last element to the first
+                job.x += (x_shape[i] - 1) * x_steps[i]
+                job.y += (x_shape[i] - 1) * step_y
+                step_x = -step_x
+                step_y = -step_y
             job.reduced = _append(job.reduced, job.reduced_shape, job.reduced_x, job.reduced_y, job.reduced_mask,
-                                  x_shape[i], x_steps[i], step_y, step_mask)
+                                  x_shape[i], step_x, step_y, step_mask)
         else:
             job.rows *= x_shape[i]
             job.kept = _append(job.kept, job.kept_shape, job.kept_x, job.kept_y, job.kept_mask,
@@ -299,4 +317,18 @@ def logmeanexp(a, axis=None, keepdims=False, *, where=None, out=None):
     return definitions["logmeanexp"](a, axis, keepdims, where=where, out=out)
 
 
+def logcumsumexp(a, axis=None, *, reverse=False, exclusive=False, out=None):
+    """Door of stablesoft.logcumsumexp."""
+    cdef ss_cumulation cumulative = SS_EXCLUSIVE if exclusive is True else SS_INCLUSIVE
+    if _takes(a) and type(reverse) is bool and type(exclusive) is bool and cnp.PyArray_NDIM(<cnp.ndarray> a) > 0 \
+            and (type(axis) is int or axis is None and (out is None or _takes(out) and out.shape == (a.size,))):
+        # axis None: the elements of `a` in C order are one row, and the result is 1-d
+        shaped = out if out is None or axis is not None else out.reshape(a.shape)
+        result = _run(SS_LOGSUMEXP, a, axis, False, None, shaped, 1.0, 0.0, None, False, cumulative, reverse)
+        if result is not None:
+            return result if axis is not None else result.reshape(-1) if out is None else out
+    return definitions["logcumsumexp"](a, axis, reverse=reverse, exclusive=exclusive, out=out)
+
+
+include "_losses.pxi"
 include "_ufuncs.pxi"

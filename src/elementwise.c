@@ -2,6 +2,7 @@
    Inner loops with NumPy's signature, one for each input type. What is not float32 or float64 goes through a buffer of
    the type that its arithmetic is done in; the C library computes long double, by formulas free of cancellation. */
 #include "elementwise.h"
+#include "float_mode.h"
 
 #include <fenv.h>
 #include <math.h>
@@ -100,21 +101,78 @@ static ptrdiff_t piece(char **args, const ptrdiff_t *steps)
 
 #define INDEX(data) ((int)(intptr_t)(data))
 
-#define REAL_LOOPS(letter, type) \
+/* Whether the parts of a loop can run at the same time: no result lies where another argument is still to be read. */
+static int independent(const char *x, ptrdiff_t sx, const char *y, ptrdiff_t sy, ptrdiff_t n, ptrdiff_t size)
+{
+    const char *x_low = sx < 0 ? x + (n - 1) * sx : x, *x_high = (sx < 0 ? x : x + (n - 1) * sx) + size;
+    const char *y_low = sy < 0 ? y + (n - 1) * sy : y, *y_high = (sy < 0 ? y : y + (n - 1) * sy) + size;
+    const ptrdiff_t apart = sy < 0 ? -sy : sy; /* results may not share bytes either, as those of a reduction do */
+    return apart >= size && ((x == y && sx == sy) || x_high <= y_low || y_high <= x_low);
+}
+
+/* Parts begin at multiples of this many elements, so that two threads seldom write to one line of the cache. */
+enum { GRAIN = 64 };
+
+static void run_unary(ss_unary loop, char **args, ptrdiff_t n, const ptrdiff_t *steps, ptrdiff_t size)
+{
+    const uint64_t mode = ss_float_enter();
+    int parts = ss_parts((double)n, 2) > 1 ? ss_parts((double)n, ss_threads()) : 1;
+    if (parts > 1 && !independent(args[0], steps[0], args[1], steps[1], n, size)) parts = 1;
+    if (parts == 1) {
+        loop(args[0], steps[0], args[1], steps[1], n);
+        ss_float_leave(mode);
+        return;
+    }
+    const ptrdiff_t share = n / parts / GRAIN * GRAIN;
+#pragma omp parallel for num_threads(parts) schedule(static, 1)
+    for (int part = 0; part < parts; part++) {
+        const ptrdiff_t first = share * part, count = part + 1 < parts ? share : n - first;
+        const uint64_t own = ss_float_enter();
+        loop(args[0] + first * steps[0], steps[0], args[1] + first * steps[1], steps[1], count);
+        ss_float_leave(own);
+    }
+    ss_float_leave(mode);
+}
+
+static void run_binary(ss_binary loop, char **args, ptrdiff_t n, const ptrdiff_t *steps, ptrdiff_t size)
+{
+    const uint64_t mode = ss_float_enter();
+    int parts = ss_parts((double)n, 2) > 1 ? ss_parts((double)n, ss_threads()) : 1;
+    for (int i = 0; i < 2 && parts > 1; i++)
+        if (!independent(args[i], steps[i], args[2], steps[2], n, size)) parts = 1;
+    if (parts == 1) {
+        loop(args[0], steps[0], args[1], steps[1], args[2], steps[2], n);
+        ss_float_leave(mode);
+        return;
+    }
+    const ptrdiff_t share = n / parts / GRAIN * GRAIN;
+#pragma omp parallel for num_threads(parts) schedule(static, 1)
+    for (int part = 0; part < parts; part++) {
+        const ptrdiff_t first = share * part, count = part + 1 < parts ? share : n - first;
+        const uint64_t own = ss_float_enter();
+        loop(args[0] + first * steps[0], steps[0], args[1] + first * steps[1], steps[1], args[2] + first * steps[2],
+             steps[2], count);
+        ss_float_leave(own);
+    }
+    ss_float_leave(mode);
+}
+
+#define REAL_LOOPS(letter, type, real) \
     void ss_loop1_##letter(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data) \
     { \
-        chosen->unary[type][INDEX(data)](args[0], steps[0], args[1], steps[1], n[0]); \
+        run_unary(chosen->unary[type][INDEX(data)], args, n[0], steps, (ptrdiff_t)sizeof(real)); \
         forget_flags(); \
     } \
     void ss_loop2_##letter(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data) \
     { \
-        chosen->binary[type][INDEX(data)](args[0], steps[0], args[1], steps[1], args[2], steps[2], n[0]); \
+        run_binary(chosen->binary[type][INDEX(data)], args, n[0], steps, (ptrdiff_t)sizeof(real)); \
         forget_flags(); \
     }
 
 #define BUFFER_LOOPS(letter, type, real, put) \
     void ss_loop1_##letter(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data) \
     { \
+        const uint64_t mode = ss_float_enter(); \
         real x[PIECE]; \
         for (ptrdiff_t i = 0; i < n[0]; i += PIECE) { \
             const ptrdiff_t count = n[0] - i < PIECE ? n[0] - i : PIECE; \
@@ -122,10 +180,12 @@ static ptrdiff_t piece(char **args, const ptrdiff_t *steps)
             chosen->unary[type][INDEX(data)]((char *)x, sizeof(real), (char *)x, sizeof(real), count); \
             put(args[1] + i * steps[1], steps[1], x, count); \
         } \
+        ss_float_leave(mode); \
         forget_flags(); \
     } \
     void ss_loop2_##letter(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data) \
     { \
+        const uint64_t mode = ss_float_enter(); \
         real a[PIECE], b[PIECE]; \
         const ptrdiff_t most = piece(args, steps); \
         for (ptrdiff_t i = 0; i < n[0]; i += most) { \
@@ -136,11 +196,12 @@ static ptrdiff_t piece(char **args, const ptrdiff_t *steps)
                                               sizeof(real), count); \
             put(args[2] + i * steps[2], steps[2], a, count); \
         } \
+        ss_float_leave(mode); \
         forget_flags(); \
     }
 
-REAL_LOOPS(f, 0)
-REAL_LOOPS(d, 1)
+REAL_LOOPS(f, 0, float)
+REAL_LOOPS(d, 1, double)
 BUFFER_LOOPS(q, 1, double, put_d)
 BUFFER_LOOPS(Q, 1, double, put_d)
 BUFFER_LOOPS(e, 0, float, put_e)

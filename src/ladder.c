@@ -6,16 +6,16 @@
    more; then it rounds both ends of the interval. If they differ, the next level is taken. The sum is an integer of
    exact truncated terms, so a result depends on the values alone.
 
+   Near e^0. Where `count` of the x are tiny and the other terms are tiny, too, S / count - 1 would be lost below the 1.
+   There a level adds e^x - 1 for tiny x and e^x for the others, 2^B is the largest of these, and the logarithm is a
+   short series: -B bits of precision cost nothing.
+
    Termination. e^x_1, e^x_2, ... of different rational x are linearly independent over the rationals (Lindemann and
    Weierstrass), so the value is a number of finite binary expansion only if all x are the same and the weights add up
    to count. That case is answered first. */
 #include "ladder.h"
 
-#include "ladder_limbs.h"
-
-#include "ladder_const.h"
-
-#include "ladder_fast.h"
+#include "ladder_exp.h"
 
 #ifndef SS_LADDER_CHUNK
 #define SS_LADDER_CHUNK 256 /* elements fetched at once */
@@ -26,74 +26,8 @@
 
 enum { CHUNK = SS_LADDER_CHUNK };
 #define X_MAX 0x1p45
+#define TINY 0x1p-31
 #define X_SKIP (-0x1p46) /* a term below it matters to no sum that the domain allows */
-
-/* ---- pieces shared by all levels ---- */
-
-static void split(double v, uint64_t *m, int *e) /* v = m 2^e, 2^52 <= m < 2^53; v > 0 */
-{
-    *m = (uint64_t)ldexp(frexp(v, e), 53);
-    *e -= 53;
-}
-
-/* m 2^e at unit 2^-p0 into a[0..n-1], which is zero; the part below the unit is dropped */
-static void place(uint64_t *a, int n, uint64_t m, int e, int p0)
-{
-    int p = p0 + e;
-    if (p < 0) {
-        if (p > -64) a[0] = m >> -p;
-        return;
-    }
-    int w = p >> 6, off = p & 63;
-    if (w < n) a[w] = m << off;
-    if (off > 11 && w + 1 < n) a[w + 1] = m >> (64 - off);
-}
-
-static void ln2_times(uint64_t *out, int W, uint64_t k) /* less than 1 unit too small for k < 2^63 */
-{
-    SS_LIMBS uint64_t t[NMAX + 2];
-    for (int i = 0; i <= W; i++) t[i] = LN2[W - i];
-    mul_small(t, W + 1, k);
-    memcpy(out, t + 1, (size_t)(W + 1) * sizeof t[0]);
-}
-
-/* ---- any other level ---- */
-
-/* e^x = 2^*k * out with W = L + 1 limbs of fraction; the error is below 2^60 units of the last limb:
-   at most 65 + 1 units for each of at most 200 products, doubled in each of at most 40 squarings. */
-static void exp_limbs(uint64_t *out, int W, double x, double kd, int64_t *kp)
-{
-    SS_LIMBS uint64_t r[NMAX], t[NMAX];
-    uint64_t m;
-    int e, s = 8 + W / 2;
-    int64_t k = (int64_t)kd;
-    memset(r, 0, sizeof r);
-    if (x != 0) {
-        split(fabs(x), &m, &e);
-        place(r, W + 1, m, e, 64 * W);
-    }
-    ln2_times(t, W, (uint64_t)(k < 0 ? -k : k));
-    sub_n(r, t, W + 1);
-    if (x < 0) neg_n(r, W + 1);
-    if (r[W] >> 63) {
-        ln2_times(t, W, 1);
-        add_n(r, t, W + 1);
-        k--;
-    }
-    *kp = k;
-    shr_n(r, W + 1, s);
-    memset(out, 0, (size_t)(W + 1) * sizeof out[0]);
-    out[W] = 1;
-    memcpy(t, r, sizeof t);
-    for (uint32_t i = 2; top_bit(t, W + 1) >= 0; i++) {
-        add_n(out, t, W + 1);
-        mul_fix(t, t, r, W);
-        div_small(t, W + 1, i);
-    }
-    while (s-- > 0) mul_fix(out, out, out, W);
-}
-
-/* ---- the row ---- */
 
 typedef struct {
     ss_fetch fetch;
@@ -102,24 +36,91 @@ typedef struct {
     int weighted;
     double scale; /* B: the greatest exponent of a term */
     int subtract; /* the second of two terms counts negative */
-    /* S at two limbs and its error, where the threads of a GPU have summed it already; else NULL */
-    const uint64_t *known;
-    double known_units;
+    int near_one; /* tiny x count e^x - 1 */
 } task;
 
-/* S at L limbs of fraction into acc[0..L]; returns a bound of the error in units */
-static double sum_level(const task *T, int L, uint64_t *acc)
+/* Adds e^x w at L = 2: three limbs of fraction, so that what is cut off does not count. */
+static void add_fast(const task *T, uint64_t *acc, double x, double kd, uint64_t wm, int we, int negative)
+{
+    int64_t k;
+    ss_u128 v = exp_fast(x, kd, &k);
+    if (T->weighted) {
+        uint64_t c = mul64(v.lo, wm).hi;
+        v = mul64(v.hi, wm);
+        v.lo += c;
+        v.hi += v.lo < c;
+    }
+    int64_t s = (int64_t)T->scale - k - we;
+    uint64_t t[4] = {0, v.lo, v.hi, 0};
+    if (s >= 64) {
+        shr_n(t, 3, (int)s);
+    } else if (s) {
+        t[0] = v.lo << (64 - s);
+        t[1] = v.lo >> s | v.hi << (64 - s);
+        t[2] = v.hi >> s;
+    }
+    if (negative) sub_n(acc, t, 4);
+    else add_n(acc, t, 4);
+}
+
+static void add_limbs(const task *T, int L, uint64_t *acc, double x, double kd, uint64_t wm, int we, int negative)
+{
+    SS_LIMBS uint64_t v[NMAX + 2];
+    int64_t k;
+    exp_limbs(v, L + 1, x, kd, &k);
+    if (T->weighted) {
+        mul_small(v, L + 2, wm);
+        for (int i = 0; i < L + 2; i++) v[i] = v[i + 1];
+    }
+    shr_n(v, L + 2, (int)((int64_t)T->scale - k - we));
+    if (negative) sub_n(acc, v + 1, L + 1);
+    else add_n(acc, v + 1, L + 1);
+}
+
+/* Adds e^x - 1 = x + x^2/2 + ..., |x| < TINY. One limb to spare takes all that is cut off. */
+static void add_tiny(const task *T, int L, uint64_t *acc, double x)
+{
+    const int W = L + 1, down = (int)-T->scale;
+    const size_t size = (size_t)(W + 1) * sizeof(uint64_t);
+    SS_LIMBS uint64_t power[NMAX], base[NMAX], v[NMAX];
+    uint64_t m;
+    int e;
+    if (x == 0) return;
+    split(fabs(x), &m, &e);
+    memset(v, 0, size);
+    place(v, W + 1, m, e + down, 64 * W);
+    memcpy(power, v, size);
+    memcpy(base, v, size);
+    for (uint32_t j = 2; (int)(j - 1) * down <= 64 * W; j++) {
+        mul_fix(power, power, base, W);
+        shr_n(power, W + 1, down);
+        div_small(power, W + 1, j);
+        if (x < 0 && j % 2 == 0) sub_n(v, power, W + 1);
+        else add_n(v, power, W + 1);
+    }
+    if (L == 2) shr_n(v, 4, 2); /* the units of add_fast */
+    const uint64_t *from = L == 2 ? v : v + 1;
+    if (x < 0) sub_n(acc, from, L == 2 ? 4 : L + 1);
+    else add_n(acc, from, L == 2 ? 4 : L + 1);
+}
+
+static void sum_anew(ss_ladder_sum *sum, int level, double scale)
+{
+    memset(sum, 0, sizeof *sum);
+    sum->level = level;
+    sum->scale = scale;
+}
+
+/* Adds the elements that `sum` has not seen, at L limbs of fraction. */
+static void add_terms(const task *T, int L, ss_ladder_sum *sum)
 {
     SS_LIMBS double x[CHUNK], w[CHUNK];
-    double units = 1;
-    memset(acc, 0, (size_t)(L + 2) * sizeof acc[0]); /* one limb to spare, for two limbs */
-    for (ptrdiff_t at = 0; at < T->n; at += CHUNK) {
-        ptrdiff_t len = T->n - at < CHUNK ? T->n - at : CHUNK;
-        SS_FETCH(T, at, len, x, T->weighted ? w : NULL);
+    while (sum->seen < T->n) {
+        ptrdiff_t len = T->n - sum->seen < CHUNK ? T->n - sum->seen : CHUNK;
+        SS_FETCH(T, sum->seen, len, x, T->weighted ? w : NULL);
         for (ptrdiff_t i = 0; i < len; i++) {
             uint64_t wm = 0;
-            int we = 0;
-            int64_t k;
+            int we = 0, negative = T->subtract && i;
             if (x[i] == -INFINITY || (T->weighted && w[i] == 0)) continue;
             if (T->weighted) {
                 split(w[i], &wm, &we);
@@ -127,28 +128,33 @@ static double sum_level(const task *T, int L, uint64_t *acc)
                 we += 53;
             }
             double kd = floor_k(x[i]);
-            units += 1;
-            if (kd + we - T->scale < -(64 * L + 64) || x[i] < X_SKIP) continue; /* less than a unit */
-            if (L == 2) {
-                uint64_t t[4];
-                fast_term(x[i], kd, T->weighted ? &wm : NULL, we, T->scale, t);
-                if (T->subtract && i) sub_n(acc, t, 4);
-                else add_n(acc, t, 4);
-            } else {
-                SS_LIMBS uint64_t v[NMAX + 2];
-                exp_limbs(v, L + 1, x[i], kd, &k);
-                if (T->weighted) {
-                    mul_small(v, L + 2, wm);
-                    for (int j = 0; j < L + 2; j++) v[j] = v[j + 1];
-                }
-                shr_n(v, L + 2, (int)((int64_t)T->scale - k - we));
-                if (T->subtract && i) sub_n(acc, v + 1, L + 1);
-                else add_n(acc, v + 1, L + 1);
+            sum->terms += 1;
+            if (T->near_one && fabs(x[i]) < TINY) {
+                sum->tiny += 1;
+                add_tiny(T, L, sum->limb, x[i]);
+                continue;
             }
+            if (kd + we - T->scale < -(64 * L + 64) || x[i] < X_SKIP) continue; /* less than a unit */
+            if (L == 2) add_fast(T, sum->limb, x[i], kd, wm, we, negative);
+            else add_limbs(T, L, sum->limb, x[i], kd, wm, we, negative);
         }
+        sum->seen += len;
     }
-    if (L == 2) return fast_sum(acc, units, T->subtract);
-    return units * 4;
+}
+
+/* S at L limbs of fraction into acc[0..L]; returns a bound of the error in units */
+static double sum_level(const task *T, int L, ss_ladder_sum *sum, uint64_t *acc)
+{
+    add_terms(T, L, sum);
+    memcpy(acc, sum->limb, sizeof sum->limb);
+    if (L > 2) return 4 * (1 + sum->terms);
+    /* each term within 40 * 2^-126 of itself, hence so is their sum; the limb dropped adds 2 units */
+    shl_n(acc, 4, 2);
+    for (int i = 0; i < 3; i++) acc[i] = acc[i + 1];
+    acc[3] = 0;
+    const double all = fabs((double)(int64_t)acc[2]) + 1 + sum->tiny; /* of the terms e^x, at most */
+    const double most = T->subtract ? 6 : sum->tiny < sum->terms ? all : 1;
+    return 160 * most + ldexp(1 + sum->terms, -60) + 2;
 }
 
 /* y = B ln2 + log(S / count), W = L + 1 limbs of fraction, as magnitude; returns the sign.
@@ -202,13 +208,48 @@ static int log_level(const uint64_t *acc, int L, double scale, double count, dou
     return q < 0;
 }
 
-static double round_fix(const uint64_t *y, int W, int single) /* nearest, ties to even */
+/* The same near e^0: y 2^*exponent = log1p(2^B S / count), W = L + 1 limbs; |2^B S / count| < 2^-8. S may be negative;
+   *units stay relative to y. */
+static int log1p_level(uint64_t *acc, int L, double scale, double count, double *units, uint64_t *y, int *exponent)
+{
+    const int W = L + 1, neg = (int)(acc[L] >> 63);
+    SS_LIMBS uint64_t p[NMAX], c[NMAX], d[NMAX];
+    uint64_t m;
+    int e;
+    memset(p, 0, sizeof p);
+    memset(c, 0, sizeof c);
+    if (neg) neg_n(acc, L + 1);
+    split(count, &m, &e);
+    e += 52; /* count = 2^e c, 1 <= c < 2 */
+    const int top = top_bit(acc, L + 1), up = top < 0 ? 0 : 64 * L - 1 - top;
+    *exponent = (int)scale - up - e;
+    *units = ldexp(*units, up) * 1.0625 + 2;
+    memcpy(p + 1, acc, (size_t)(L + 1) * sizeof p[0]);
+    if (up >= 0) shl_n(p, W + 1, up);
+    else shr_n(p, W + 1, -up);
+    place(c, W + 1, m, -52, 64 * W);
+    div_fix(y, p, c, W); /* in (1/4, 1), or 0 */
+    memcpy(c, y, sizeof c);
+    memcpy(p, y, (size_t)(W + 1) * sizeof p[0]);
+    for (uint32_t j = 2; (double)(j - 1) * -*exponent <= 64 * W; j++) {
+        mul_fix(p, p, c, W);
+        shr_n(p, W + 1, -*exponent);
+        memcpy(d, p, sizeof d);
+        div_small(d, W + 1, j);
+        if (!neg && j % 2 == 0) sub_n(y, d, W + 1);
+        else add_n(y, d, W + 1);
+    }
+    return neg;
+}
+
+/* y 2^exponent to nearest, ties to even */
+static double round_fix(const uint64_t *y, int W, int exponent, int single)
 {
     SS_LIMBS uint64_t t[NMAX];
-    int top = top_bit(y, W + 1), low = top - (single ? 23 : 52), min = 64 * W - (single ? 149 : 1074);
+    int top = top_bit(y, W + 1), low = top - (single ? 23 : 52), min = 64 * W - exponent - (single ? 149 : 1074);
     if (top < 0) return 0;
     if (low < min) low = min;
-    if (low <= 0) return ldexp((double)y[0], -64 * W); /* all bits fit */
+    if (low <= 0) return ldexp((double)y[0], exponent - 64 * W); /* all bits fit */
     memcpy(t, y, (size_t)(W + 1) * sizeof t[0]);
     shr_n(t, W + 1, low - 1);
     uint64_t v = t[0] >> 1, half = t[0] & 1;
@@ -216,7 +257,7 @@ static double round_fix(const uint64_t *y, int W, int single) /* nearest, ties t
         shl_n(t, W + 1, low - 1);
         v += (v & 1) || cmp_n(t, y, W + 1) != 0;
     }
-    return ldexp((double)v, low - 64 * W);
+    return ldexp((double)v, low + exponent - 64 * W);
 }
 
 static int weights_make(const task *T, double count) /* do the weights of the terms add up to count? */
@@ -245,55 +286,137 @@ static int weights_make(const task *T, double count) /* do the weights of the te
     return cmp_n(acc, t, 20) == 0;
 }
 
-/* B ln2 + log(S / count), level by level until it is certain. */
-static double climb(const task *T, double count, int single)
+/* B ln2 + log(S / count), level by level until it is certain; `sum` starts at the level where it stands. */
+static double climb(const task *T, ss_ladder_sum *sum, double count, int single)
 {
     static const unsigned char levels[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
     SS_LIMBS uint64_t acc[NMAX], y[NMAX], lo[NMAX], hi[NMAX], err[NMAX];
-    double result = 0;
     memset(y, 0, sizeof y);
-    for (size_t i = 0; i < sizeof levels; i++) {
-        int L = levels[i], W = L + 1, neg;
-        double units = T->known_units;
-        if (L == 2 && T->known)
-            for (int j = 0; j < 3; j++) acc[j] = T->known[j];
-        else
-            units = sum_level(T, L, acc);
-        neg = log_level(acc, L, T->scale, count, &units, y);
+    for (;;) {
+        int L = levels[sum->level], W = L + 1, neg, exponent = 0;
+        double units = sum_level(T, L, sum, acc);
+        neg = T->near_one ? log1p_level(acc, L, T->scale, count, &units, y, &exponent)
+                          : log_level(acc, L, T->scale, count, &units, y);
+        uint64_t m;
+        int e;
         memset(err, 0, sizeof err);
-        err[1] = (uint64_t)units + 1;
+        split(units + 1, &m, &e);
+        place(err, W + 1, m, e, 64);
         memcpy(lo, y, sizeof lo);
         memcpy(hi, y, sizeof hi);
         add_n(hi, err, W + 1);
-        result = round_fix(y, W, single);
-        if (neg) result = -result;
-        if (!sub_n(lo, err, W + 1) && round_fix(lo, W, single) == round_fix(hi, W, single)) break;
+        const int crosses_zero = (int)sub_n(lo, err, W + 1);
+        const double upper = round_fix(hi, W, exponent, single);
+        const double lower = crosses_zero ? 0.0 : round_fix(lo, W, exponent, single);
+        const int certain = units < ldexp(1, 64 * L - 2) && upper == lower;
+        if (certain && crosses_zero) return 0.0;
+        if (certain || sum->level + 1 == (int)sizeof levels) {
+            const double result = round_fix(y, W, exponent, single);
+            return neg ? -result : result;
+        }
+        sum_anew(sum, sum->level + 1, sum->scale);
     }
-    return result;
+}
+
+/* A power of two above |e^x - 1| for a tiny x, above e^x for any other. */
+static double tiny_exponent(double x)
+{
+    int e = 0;
+    if (x == 0) return -INFINITY;
+    if (!(fabs(x) < TINY)) return floor_k(x) + 1;
+    frexp(x, &e);
+    return e + 1;
+}
+
+/* The elements of a row: the least and the most of them, how many are tiny, and the scale if e^x - 1 is added for those. */
+typedef struct {
+    double least, most, tiny, tiny_scale;
+} extent;
+
+static extent extent_of_nothing(void)
+{
+    const extent none = {INFINITY, -INFINITY, 0, -INFINITY};
+    return none;
+}
+
+static void widen(extent *of, double x)
+{
+    const double term = tiny_exponent(x);
+    if (x < of->least) of->least = x;
+    if (x > of->most) of->most = x;
+    if (term > of->tiny_scale) of->tiny_scale = term;
+    of->tiny += fabs(x) < TINY;
+}
+
+/* Of a row without weights. */
+static void choose_scale(task *T, const extent *of, double count)
+{
+    T->near_one = of->tiny == count && of->tiny_scale + log2((double)T->n) < -8;
+    T->scale = T->near_one ? of->tiny_scale : floor_k(of->most);
 }
 
 double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int weighted, double count, int single)
 {
-    task T = {fetch, row, n, weighted, -INFINITY, 0, NULL, 0};
+    task T = {fetch, row, n, weighted, -INFINITY, 0, 0};
     SS_LIMBS double x[CHUNK], w[CHUNK];
-    double least = INFINITY, most = -INFINITY;
+    extent met = extent_of_nothing();
     for (ptrdiff_t at = 0; at < n; at += CHUNK) {
         ptrdiff_t len = n - at < CHUNK ? n - at : CHUNK;
         SS_FETCH(&T, at, len, x, weighted ? w : NULL);
         for (ptrdiff_t i = 0; i < len; i++) {
             int e = 0;
             if (x[i] == -INFINITY || (weighted && w[i] == 0)) continue;
-            if (x[i] < least) least = x[i];
-            if (x[i] > most) most = x[i];
+            widen(&met, x[i]);
             if (!weighted) continue;
             frexp(w[i], &e);
             if (floor_k(x[i]) + e > T.scale) T.scale = floor_k(x[i]) + e;
         }
     }
-    if (!weighted) T.scale = floor_k(most);
-    if (!(fabs(most) <= X_MAX)) return most; /* nothing but -inf; or outside the domain */
-    if (least == most && weights_make(&T, count)) return (single ? (double)(float)most : most) + 0.0;
-    return climb(&T, count, single);
+    if (!(fabs(met.most) <= X_MAX)) return met.most; /* nothing but -inf; or outside the domain */
+    if (met.least == met.most && weights_make(&T, count)) return (single ? (double)(float)met.most : met.most) + 0.0;
+    if (!weighted) choose_scale(&T, &met, count);
+    SS_LIMBS ss_ladder_sum sum;
+    sum_anew(&sum, 0, 0);
+    return climb(&T, &sum, count, single);
+}
+
+/* All terms are below 1, beside a tiny peak below 4/3 |peak|. A row that turns from one to the other starts anew. */
+static task prefix_task(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double peak)
+{
+    const int near_one = fabs(peak) < TINY;
+    const task T = {fetch, row, n, 0, near_one ? tiny_exponent(peak) + 1 : 0, 0, near_one};
+    if (sum->scale != T.scale) sum_anew(sum, 0, T.scale);
+    return T;
+}
+
+double ss_ladder_prefix(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double peak, int single)
+{
+    const task T = prefix_task(sum, fetch, row, n, peak);
+    return climb(&T, sum, 1, single);
+}
+
+int ss_ladder_prefix_excess(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double peak, double *hi,
+                            double *lo)
+{
+    const task T = prefix_task(sum, fetch, row, n, peak);
+    if (sum->level > 0 || T.scale < -900) return 0;
+    add_terms(&T, 2, sum);
+    uint64_t t[4], one[4] = {0, 0, (uint64_t)!T.near_one << 62, 0}; /* units of 2^-190 */
+    memcpy(t, sum->limb, sizeof t);
+    sub_n(t, one, 4);
+    const int negative = (int)(t[3] >> 63);
+    if (negative) neg_n(t, 4);
+    const int top = top_bit(t, 4), low = top - 105, exponent = (int)T.scale - 190;
+    if (top < 190 - 50) return 0; /* the error, 2^-118 of the sum + 1, shows */
+    shr_n(t, 4, low);
+    const uint64_t mask = ((uint64_t)1 << 53) - 1;
+    *hi = ldexp((double)(t[1] << 11 | t[0] >> 53), low + 53 + exponent);
+    *lo = ldexp((double)(t[0] & mask), low + exponent);
+    if (negative) {
+        *hi = -*hi;
+        *lo = -*lo;
+    }
+    return 1;
 }
 
 static void fetch_pair(const void *row, ptrdiff_t start, ptrdiff_t len, double *x, double *w)
@@ -305,8 +428,10 @@ static void fetch_pair(const void *row, ptrdiff_t start, ptrdiff_t len, double *
 double ss_ladder_logsubexp(double a, double b, int single)
 {
     const double row[2] = {a, b};
-    const task T = {fetch_pair, row, 2, 0, floor_k(a), 1, NULL, 0};
-    return climb(&T, 1, single);
+    const task T = {fetch_pair, row, 2, 0, floor_k(a), 1, 0};
+    SS_LIMBS ss_ladder_sum sum;
+    sum_anew(&sum, 0, 0);
+    return climb(&T, &sum, 1, single);
 }
 
 double ss_ladder_logaddexp(double a, double b, int single)

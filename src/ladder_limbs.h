@@ -40,7 +40,7 @@ static inline ss_u128 mul64(uint64_t a, uint64_t b)
 }
 #endif
 
-enum { LMAX = 64, NMAX = LMAX + 4 };
+enum { LMAX = 64, NMAX = LMAX + 4 }; /* NMAX is the length of ss_ladder_sum.limb */
 
 static uint64_t add_n(uint64_t *a, const uint64_t *b, int n) /* a += b */
 {

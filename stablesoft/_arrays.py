@@ -62,7 +62,7 @@ def _as_numpy(x, name):
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def _as_array(xp, x, name, like):
+def as_array(xp, x, name, like):
     """x as an array of xp, on the device of `like` where x brings none of its own."""
     if is_numpy_namespace(xp):
         return _as_numpy(x, name)
@@ -94,8 +94,8 @@ def _common_dtype(xp, arrays, scalars):
     return dtype
 
 
-def convert(values):
-    """Arrays of one library, floating dtype and shape out of named values.
+def promote(values):
+    """Arrays of one library and floating dtype out of named values, each in its own shape.
 
     Parameters
     ----------
@@ -111,12 +111,17 @@ def convert(values):
         _refuse_sparse(value, name)
     xp, like = namespace_of(*values.values())
     weak = {name: value for name, value in values.items() if type(value) in _WEAK}
-    arrays = {name: _as_array(xp, value, name, like) for name, value in values.items() if name not in weak}
+    arrays = {name: as_array(xp, value, name, like) for name, value in values.items() if name not in weak}
     dtype = _common_dtype(xp, arrays.values(), weak.values())
     compute = xp.float32 if dtype_name(dtype) in _NARROW else dtype
     for name, value in weak.items():
         arrays[name] = xp.asarray(value, dtype=compute, device=None if like is None else device(like))
-    arrays = {n: x if x.dtype == compute else xp.astype(x, compute) for n, x in arrays.items()}
+    return xp, {n: x if x.dtype == compute else xp.astype(x, compute) for n, x in arrays.items()}, dtype
+
+
+def convert(values):
+    """The same as `promote`, in one common shape."""
+    xp, arrays, dtype = promote(values)
     shape = _broadcast_shape(arrays)
     arrays = {n: x if x.shape == shape else xp.broadcast_to(x, shape) for n, x in arrays.items()}
     return xp, arrays, dtype
@@ -140,7 +145,7 @@ def as_mask(xp, where, x):
         return None
     if isinstance(where, np.ma.MaskedArray):
         where = where.filled(False)
-    mask = _as_array(xp, where, "where", x)
+    mask = as_array(xp, where, "where", x)
     if not xp.isdtype(mask.dtype, "bool"):
         raise TypeError(f"where must be boolean, not {dtype_name(mask.dtype)}; write a comparison, as in where=x > 0")
     if mask.shape == x.shape:

@@ -240,7 +240,7 @@ def folder():
 
 # Included by src/cuda/kernels.cu and by what it includes.
 INCLUDES = (
-    "operations.h", "ladder.c", "ladder.h", "ladder_limbs.h", "ladder_const.h", "ladder_fast.h", "isa/vec_cuda.h",
+    "operations.h", "ladder.c", "ladder.h", "ladder_limbs.h", "ladder_const.h", "ladder_exp.h", "isa/vec_cuda.h",
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64")),
     *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),

@@ -53,6 +53,8 @@ def answer(operation, x, axis, *rest, out=None, **options):
     out : object
         Where the result goes, None for a new array.
     """
+    if operation not in _cuda.OPERATIONS:
+        return None
     dtype = _DTYPES.get(x.dtype.char)
     keepdims = False
     if rest:

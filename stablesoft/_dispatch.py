@@ -14,7 +14,17 @@ import numpy as np
 from array_api_compat import is_numpy_namespace
 
 from . import _native
-from ._arrays import as_axes, as_floor, as_mask, as_temperature, convert, dtype_name, kernels_of, write
+from ._arrays import (
+    as_axes,
+    as_floor,
+    as_mask,
+    as_temperature,
+    convert,
+    dtype_name,
+    is_complex,
+    kernels_of,
+    write,
+)
 
 
 def accelerated(definition):
@@ -30,6 +40,10 @@ def accelerated(definition):
     function
         The door, with the definition's name, docstring and signature.
     """
+    return _behind_door(definition, _complete)
+
+
+def _behind_door(definition, complete):
     door = getattr(_native, definition.__name__)
     signature = inspect.signature(definition)
 
@@ -44,10 +58,26 @@ def accelerated(definition):
                 return result
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return _complete(door, definition, bound.arguments)
+        return complete(door, definition, bound.arguments)
 
     _native.register(definition.__name__, hand_back)
     return functools.update_wrapper(door, definition)
+
+
+def accelerated_along(definition):
+    """Put the compiled door of the same name before a definition that goes along one axis.
+
+    Parameters
+    ----------
+    definition : function
+        As for `accelerated`, but `axis` is one integer in [0, ndim).
+
+    Returns
+    -------
+    function
+        The door, with the definition's name, docstring and signature.
+    """
+    return _behind_door(definition, _complete_along)
 
 
 def _complete(door, definition, given):
@@ -110,6 +140,37 @@ def _complete_single(xp, door, given, call, names, dtype):
     if not reduces:
         result = xp.squeeze(result, axis=-1)
     return _finish(xp, result, dtype, given["out"], None)
+
+
+def _complete_along(door, definition, given):
+    """Answer one call of a function that goes along one axis, or along all elements."""
+    first = next(iter(given))
+    x = given[first]
+    for name in ("reverse", "exclusive"):
+        if not isinstance(given[name], (bool, np.bool_)):
+            raise TypeError(f"{name} must be True or False, not {given[name]!r}")
+    if isinstance(given["axis"], tuple):
+        raise TypeError(f"axis must be None or an integer, not {given['axis']!r}")
+    if isinstance(x, np.ma.MaskedArray):
+        result = door(**{**given, first: np.where(np.ma.getmaskarray(x), -np.inf, x.data), "out": None})
+        return _masked(result, np.ma.getmaskarray(x).reshape(result.shape), given["out"])
+
+    xp, arrays, dtype = convert({first: x})
+    x = arrays[first]
+    if is_complex(xp, x.dtype):
+        raise TypeError(f"{first} must be real: {definition.__name__} is not defined for complex numbers")
+    axes = as_axes(given["axis"], x.ndim)
+    shape = (-1,) if given["axis"] is None else x.shape
+    if given["axis"] is None or x.ndim == 0:
+        x, axes = xp.reshape(x, (-1,)), (0,)
+    call = {**given, first: x, "axis": axes[0], "out": None}
+    call.update({name: bool(given[name]) for name in ("reverse", "exclusive")})
+    if is_numpy_namespace(xp) and dtype_name(x.dtype) in ("float32", "float64"):
+        result = door(**call)
+    else:
+        with np.errstate(all="ignore"):
+            result = definition(**call)
+    return _finish(xp, result if result.shape == shape else xp.reshape(result, shape), dtype, given["out"], None)
 
 
 def _finish(xp, result, dtype, out, written):

@@ -4,6 +4,7 @@ A definition sees arrays of one library in the dtype to compute in. As everywher
 is taken, so that derivatives exist.
 """
 
+import inspect
 import math
 
 from ._universal import Elementwise
@@ -21,14 +22,45 @@ __all__ = [
 ]
 
 
+# What the docstrings of all functions say, from the parameter `out` to the accuracy.
+_COMMON = """\
+out : array, optional
+    Where the result goes. NumPy's arrays allow every keyword of a :class:`numpy.ufunc`, such as `where`.
+
+Returns
+-------
+array or scalar
+    The dtype of the input, float64 for bool and integers.
+
+Raises
+------
+TypeError
+    For input that is not real and numeric.
+
+Notes
+-----
+**Accuracy.** For float32 and float64 on NumPy at most 1 ulp, {}.
+float16 is computed in float32, longdouble by this definition. Elsewhere as good as the library's exp and log allow."""
+
+
+# `hard_case`: where else the bound holds, though one might doubt it
+def _elementwise(hard_case):
+    def make(definition):
+        doc = inspect.cleandoc(definition.__doc__ or "")  # no docstrings under python -OO
+        definition.__doc__ = doc.replace("{common}", _COMMON.format(hard_case))
+        return Elementwise(definition)
+
+    return make
+
+
+# max(x, 0) and e^-|x|, both with the derivatives of one side at 0: |x| and max have none there
 def _terms(xp, x):
-    """max(x, 0) and e^-|x|, both with the derivatives of one side at 0: |x| and max have none there."""
     positive = x > 0
     return xp.where(positive, x, 0.0), xp.exp(xp.where(positive, -x, x))
 
 
-@Elementwise
-def expit(xp, x):
+@_elementwise("subnormal results included")
+def expit(xp, x):  # numpydoc ignore=PR01,PR02,RT01
     r"""Logistic function.
 
     .. math:: \frac{1}{1 + e^{-x}}
@@ -37,23 +69,7 @@ def expit(xp, x):
     ----------
     x : array_like
         The argument.
-    out : array, optional
-        Where the result goes. NumPy's arrays allow every keyword of a :class:`numpy.ufunc`, such as `where`.
-
-    Returns
-    -------
-    array or scalar
-        The dtype of the input, float64 for bool and integers.
-
-    Raises
-    ------
-    TypeError
-        For input that is not real and numeric.
-
-    Notes
-    -----
-    **Accuracy.** For float32 and float64 on NumPy at most 1 ulp, subnormal results included. float16 is computed in
-    float32, longdouble by this definition. Elsewhere as good as the library's exp and log allow.
+    {common}
 
     **Special values.** 1 at inf, 0 at -inf, NaN at NaN.
 
@@ -71,8 +87,8 @@ def expit(xp, x):
     return xp.where(x > 0, 1 / (1 + term), term / (1 + term))
 
 
-@Elementwise
-def log_expit(xp, x):
+@_elementwise("subnormal results included")
+def log_expit(xp, x):  # numpydoc ignore=PR01,PR02,RT01
     r"""Logarithm of the logistic function.
 
     .. math:: \log \frac{1}{1 + e^{-x}}
@@ -81,23 +97,7 @@ def log_expit(xp, x):
     ----------
     x : array_like
         The argument.
-    out : array, optional
-        Where the result goes. NumPy's arrays allow every keyword of a :class:`numpy.ufunc`, such as `where`.
-
-    Returns
-    -------
-    array or scalar
-        The dtype of the input, float64 for bool and integers.
-
-    Raises
-    ------
-    TypeError
-        For input that is not real and numeric.
-
-    Notes
-    -----
-    **Accuracy.** For float32 and float64 on NumPy at most 1 ulp, subnormal results included. float16 is computed in
-    float32, longdouble by this definition. Elsewhere as good as the library's exp and log allow.
+    {common}
 
     **Special values.** -0.0 at inf, -inf at -inf, NaN at NaN.
 
@@ -115,8 +115,8 @@ def log_expit(xp, x):
     return -(above + xp.log1p(term))
 
 
-@Elementwise
-def softplus(xp, x):
+@_elementwise("subnormal results included")
+def softplus(xp, x):  # numpydoc ignore=PR01,PR02,RT01
     r"""Logarithm of one plus the exponential.
 
     .. math:: \log(1 + e^x)
@@ -125,23 +125,7 @@ def softplus(xp, x):
     ----------
     x : array_like
         The argument.
-    out : array, optional
-        Where the result goes. NumPy's arrays allow every keyword of a :class:`numpy.ufunc`, such as `where`.
-
-    Returns
-    -------
-    array or scalar
-        The dtype of the input, float64 for bool and integers.
-
-    Raises
-    ------
-    TypeError
-        For input that is not real and numeric.
-
-    Notes
-    -----
-    **Accuracy.** For float32 and float64 on NumPy at most 1 ulp, subnormal results included. float16 is computed in
-    float32, longdouble by this definition. Elsewhere as good as the library's exp and log allow.
+    {common}
 
     **Special values.** inf at inf, 0 at -inf, NaN at NaN.
 
@@ -160,8 +144,8 @@ def softplus(xp, x):
     return above + xp.log1p(term)
 
 
-@Elementwise
-def logit(xp, p):
+@_elementwise("also next to 1/2, where the result is next to 0")
+def logit(xp, p):  # numpydoc ignore=PR01,PR02,RT01
     r"""Inverse of the logistic function.
 
     .. math:: \log \frac{p}{1 - p}
@@ -170,24 +154,7 @@ def logit(xp, p):
     ----------
     p : array_like
         Probabilities.
-    out : array, optional
-        Where the result goes. NumPy's arrays allow every keyword of a :class:`numpy.ufunc`, such as `where`.
-
-    Returns
-    -------
-    array or scalar
-        The dtype of the input, float64 for bool and integers.
-
-    Raises
-    ------
-    TypeError
-        For input that is not real and numeric.
-
-    Notes
-    -----
-    **Accuracy.** For float32 and float64 on NumPy at most 1 ulp, also next to 1/2, where the result is next to 0.
-    float16 is computed in float32, longdouble by this definition. Elsewhere as good as the library's exp and log
-    allow.
+    {common}
 
     **Special values.** -inf at 0, inf at 1, NaN outside [0, 1].
 
@@ -209,8 +176,8 @@ def logit(xp, p):
     return xp.where((p >= 0) & (p <= 1), value, math.nan)
 
 
-@Elementwise
-def log1mexp(xp, x):
+@_elementwise("subnormal results included")
+def log1mexp(xp, x):  # numpydoc ignore=PR01,PR02,RT01
     r"""Logarithm of one minus the exponential.
 
     .. math:: \log(1 - e^x)
@@ -219,23 +186,7 @@ def log1mexp(xp, x):
     ----------
     x : array_like
         Arguments up to 0.
-    out : array, optional
-        Where the result goes. NumPy's arrays allow every keyword of a :class:`numpy.ufunc`, such as `where`.
-
-    Returns
-    -------
-    array or scalar
-        The dtype of the input, float64 for bool and integers.
-
-    Raises
-    ------
-    TypeError
-        For input that is not real and numeric.
-
-    Notes
-    -----
-    **Accuracy.** For float32 and float64 on NumPy at most 1 ulp, subnormal results included. float16 is computed in
-    float32, longdouble by this definition. Elsewhere as good as the library's exp and log allow.
+    {common}
 
     **Special values.** -inf at 0, -0.0 at -inf, NaN above 0.
 
@@ -260,8 +211,8 @@ def log1mexp(xp, x):
     return xp.where(x < 0, value, xp.where(x == 0, -math.inf, math.nan * xp.ones_like(x)))
 
 
-@Elementwise
-def logaddexp(xp, x1, x2):
+@_elementwise("also where it cancels to almost 0")
+def logaddexp(xp, x1, x2):  # numpydoc ignore=PR01,PR02,RT01
     r"""Logarithm of the sum of two exponentials.
 
     .. math:: \log(e^{x_1} + e^{x_2})
@@ -270,23 +221,7 @@ def logaddexp(xp, x1, x2):
     ----------
     x1, x2 : array_like
         The exponents, broadcast against each other.
-    out : array, optional
-        Where the result goes. NumPy's arrays allow every keyword of a :class:`numpy.ufunc`, such as `where`.
-
-    Returns
-    -------
-    array or scalar
-        The dtype of the input, float64 for bool and integers.
-
-    Raises
-    ------
-    TypeError
-        For input that is not real and numeric.
-
-    Notes
-    -----
-    **Accuracy.** For float32 and float64 on NumPy at most 1 ulp, also where it cancels to almost 0. float16 is
-    computed in float32, longdouble by this definition. Elsewhere as good as the library's exp and log allow.
+    {common}
 
     **Special values.** inf where one is inf, the other one where one is -inf, NaN where one is NaN.
 
@@ -306,8 +241,8 @@ def logaddexp(xp, x1, x2):
     return xp.where(xp.isnan(x1) | xp.isnan(x2), math.nan, value)
 
 
-@Elementwise
-def logsubexp(xp, x1, x2):
+@_elementwise("also where it cancels to almost 0")
+def logsubexp(xp, x1, x2):  # numpydoc ignore=PR01,PR02,RT01
     r"""Logarithm of the difference of two exponentials.
 
     .. math:: \log(e^{x_1} - e^{x_2})
@@ -316,23 +251,7 @@ def logsubexp(xp, x1, x2):
     ----------
     x1, x2 : array_like
         The exponents, broadcast against each other; `x1` is the larger one.
-    out : array, optional
-        Where the result goes. NumPy's arrays allow every keyword of a :class:`numpy.ufunc`, such as `where`.
-
-    Returns
-    -------
-    array or scalar
-        The dtype of the input, float64 for bool and integers.
-
-    Raises
-    ------
-    TypeError
-        For input that is not real and numeric.
-
-    Notes
-    -----
-    **Accuracy.** For float32 and float64 on NumPy at most 1 ulp, also where it cancels to almost 0. float16 is
-    computed in float32, longdouble by this definition. Elsewhere as good as the library's exp and log allow.
+    {common}
 
     **Special values.** -inf where both are equal (infinities too), `x1` where `x2` is -inf, NaN where `x1` < `x2`
     or one is NaN.

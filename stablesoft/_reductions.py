@@ -140,7 +140,7 @@ def softmax(x, axis=None, *, temperature=1.0, floor=None, where=None, out=None):
     4 ulp with `temperature` or `floor`. Elsewhere as good as the library's exp allows.
 
     **Special values.** k elements +inf share 1/k each. If all elements that take part are -inf, or one is NaN,
-    they are all NaN. If none takes part, the result is 0.
+    they are all NaN. Elements that do not take part are 0 in every case.
 
     **Method.** exp(x - peak) / sum(exp(x - peak)) [1]_.
 
@@ -215,7 +215,7 @@ def log_softmax(x, axis=None, *, temperature=1.0, where=None, out=None):  # noqa
     4 ulp with `temperature`. Elsewhere as good as the library's exp and log allow.
 
     **Special values.** k elements +inf are -log k each, and all others -inf. If all elements that take part are -inf,
-    or one is NaN, they are all NaN. If none takes part, the result is -inf.
+    or one is NaN, they are all NaN. Elements that do not take part are -inf in every case.
 
     **Method.** (x - peak) - log1p(rest), where `rest` is the sum of exp(x - peak) without one peak: both parts have
     one sign, so nothing cancels.

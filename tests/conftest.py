@@ -44,13 +44,14 @@ def threads(request):
 
 
 @functools.cache
-def run_worker(isa=None, threads=None, batch="all"):
+def run_worker(isa=None, threads=None, batch="all", **more):
     """What tests/worker.py prints under this instruction set and number of threads: {what was computed: digest}."""
     environment = dict(os.environ)
     for name, value in (("STABLESOFT_ISA", isa), ("OMP_NUM_THREADS", threads)):
         environment.pop(name, None)
         if value is not None:
             environment[name] = str(value)
+    environment.update(more)
     # The package under test, wherever this process found it.
     found = str(Path(stablesoft.__file__).parents[1])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [found, environment.get("PYTHONPATH")]))

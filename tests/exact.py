@@ -227,8 +227,8 @@ def ulp_error(got, exact, dtype):
     got = float(got)
     if exact.is_nan() or math.isnan(got):
         return 0.0 if exact.is_nan() and math.isnan(got) else math.inf
-    if exact.is_infinite():
-        return 0.0 if got == float(exact) else math.inf
+    if exact.is_infinite() or exact.adjusted() > 400:  # beyond every type
+        return 0.0 if got == math.copysign(math.inf, exact) else math.inf
     if exact.adjusted() < -420 or exact == 0:  # indistinguishable from 0 in units of any subnormal
         exact = Decimal(0)
     spacing = ulp(exact, dtype)
@@ -236,7 +236,13 @@ def ulp_error(got, exact, dtype):
         # Infinity is right only where the exact value rounds to it.
         limit = Fraction(float(np.finfo(dtype).max)) + spacing / 2
         return 0.0 if abs(Fraction(exact)) >= limit and (got > 0) == (exact > 0) else math.inf
-    return float(abs(Fraction(got) - Fraction(exact)) / spacing)
+    return in_units(Fraction(got) - Fraction(exact), spacing)
+
+
+def in_units(difference, spacing):
+    """|difference| / spacing, infinite where that is beyond the floats."""
+    ratio = abs(difference) / spacing
+    return float(ratio) if ratio < 2**1000 else math.inf
 
 
 def worst(got, exact, dtype):

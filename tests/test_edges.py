@@ -2,6 +2,7 @@
 
 import math
 
+import array_api_strict
 import numpy as np
 import pytest
 
@@ -144,6 +145,27 @@ def test_where(dtype, n, hidden):
         got = case(stablesoft, x, where=where)
         assert worst(got[where], case.values(kept), dtype)[0] <= case.bound
         check(got[~where], np.full((~where).sum(), absent), dtype)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.reduces], ids=lambda case: case.id)
+@pytest.mark.parametrize("beside", [NAN, INF, -INF])
+@pytest.mark.parametrize("n", [3, 9, 16, 43])
+def test_where_beside_special_values(case, dtype, n, beside):
+    """What does not take part is 0 or -inf, also in slices of NaN: by the kernels and by the definitions."""
+    where = np.random.default_rng(n).random(n) < 0.6
+    where[:3] = True, False, True
+    absent = 0 if case.name == "softmax" else -INF
+    for others in (np.linspace(-1, 1, n), np.full(n, -INF), np.full(n, INF)):
+        for hidden in (NAN, INF, 0.0):
+            x = others.astype(dtype)
+            x[0] = beside
+            x[~where] = hidden
+            got = case(stablesoft, x, where=where)
+            check(got[~where], np.full((~where).sum(), absent), dtype)
+            check(got[where], case(stablesoft, x[where]), dtype)
+            strict = case(stablesoft, array_api_strict.asarray(x), where=array_api_strict.asarray(where))
+            # the definition rounds exponents of up to 20
+            np.testing.assert_allclose(np.asarray(strict), got, rtol=40 * float(np.finfo(dtype).eps), atol=0)
 
 
 def test_where_broadcasts(dtype):

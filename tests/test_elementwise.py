@@ -97,9 +97,9 @@ def test_is_a_ufunc(name):
     assert set(f.types) >= {"f->f", "d->d", "q->d"} or set(f.types) >= {"ff->f", "dd->d", "qq->d"}
 
 
-@pytest.mark.parametrize("name", UNARY + BINARY)
+@pytest.mark.parametrize("name", stablesoft.__all__)
 def test_examples(name):
-    """Doctest's own collection looks into functions and classes only."""
+    """Of every public function; doctest's own collection would look into functions and classes only."""
     found = doctest.DocTestParser().get_doctest(getattr(stablesoft, name).__doc__, {}, name, None, 0)
     assert found.examples and doctest.DocTestRunner().run(found).failed == 0
 
@@ -173,6 +173,25 @@ def test_layouts(n, dtype):
     assert np.array_equal(z[1:], one[:-1])
     z = x.copy()
     assert np.array_equal(logaddexp(z[:-1], z[1:], out=z[1:]), two)
+
+
+@pytest.mark.parametrize("name", UNARY + BINARY)
+def test_in_threads(name, dtype):
+    """Loops that are long enough for several threads, and such as may not be cut up: the bits of short ones."""
+    function, n = getattr(stablesoft, name), 70_003
+    x = np.random.default_rng(n).uniform(-6, 6, (function.nin, n)).astype(dtype)
+    expected = np.concatenate([function(*part) for part in np.array_split(x, 200, axis=1)])
+    assert np.array_equal(function(*x), expected, equal_nan=True)
+    assert np.array_equal(function(*x[:, ::-1]), expected[::-1], equal_nan=True)
+    for source, target in ((slice(1, None), slice(-1)), (slice(-1), slice(1, None)), (slice(None), slice(None))):
+        z = x.copy()
+        function(*z[:, source], out=z[-1, target])
+        assert np.array_equal(z[-1, target], expected[source], equal_nan=True)
+    if function.nin == 2:
+        alike = function.accumulate(np.zeros(n, dtype))
+        one_by_one = list(itertools.accumulate(np.zeros(100, dtype), function))
+        assert np.array_equal(alike[:100], one_by_one, equal_nan=True)
+        assert np.array_equal(function.reduce(np.zeros(n, dtype)), alike[-1], equal_nan=True)
 
 
 @pytest.mark.parametrize("given", ["int64", "float16", "float32", "float64", "longdouble"])

@@ -172,6 +172,33 @@ def test_blocking(case, dtype):
             assert_same_bits(case(stablesoft, x, axis=1)[place], alone, f"row {place} of {outer}")
 
 
+@pytest.mark.parametrize("n", [4097, 9000, 20000, 50257])
+def test_kept_terms(dtype, n):
+    """Rows of several tiles, one scale each, against columns, which know one scale: subnormal results, too."""
+    x = np.random.default_rng(n).normal(0, 3, (8, n)).astype(dtype)
+    limit = -np.log(np.finfo(dtype).smallest_subnormal)
+    for row, fall in zip(x, (0, 0.5, 0.8, 0.95, 1, 1.2, 3, np.inf)):
+        row[1000:] -= fall * limit
+        row[8200:] -= fall * limit / 20
+    x[1] = x[1, ::-1]
+    x[2] += 20000
+    x[3] += 40000
+    expected = np.ascontiguousarray(stablesoft.softmax(np.ascontiguousarray(x.T), axis=0).T)
+    assert_same_bits(stablesoft.softmax(x, axis=1), expected, "rows")
+    alone = [stablesoft.softmax(row) for row in x]
+    assert_same_bits(np.stack(alone), expected, "row by row")
+
+
+@pytest.mark.parametrize("case", PLAIN, ids=IDS)
+def test_beside_the_largest_reduced(case):
+    """Tiles on both sides of -2^45, from where on x less the peak is reduced instead of x."""
+    x = np.full(5000, -np.inf)
+    x[[0, 4999]] = -(2.0**45), np.nextafter(-(2.0**45), -np.inf)
+    forth, back = case(stablesoft, np.stack([x, x[::-1]]), axis=1)
+    assert_same_bits(back if case.reduces else back[::-1], forth, "reversed")
+    assert_same_bits(case(stablesoft, np.stack([x] * 9, axis=1), axis=0)[..., 0], forth, "columns")
+
+
 def _child(queue, dtype):
     random = np.random.default_rng(9)
     x = random.normal(size=(600, 2000)).astype(dtype)

@@ -6,8 +6,10 @@ import sys
 
 import numpy as np
 
+import loss_cases
 import stablesoft
 from cases import CASES, DTYPES, rows
+from margin_cases import LOSSES, normal
 
 # Above any sensible threshold for threads, and with row lengths on both sides of the vector width.
 SHAPES = [(3000, 10), (700, 777), (37, 16411), (1, 1_200_001)]
@@ -38,6 +40,39 @@ def blocks(dtype):
     yield "NCHW", random.normal(0, 4, size=(2, 21, 64, 65)).astype(dtype)
 
 
+def loss_digests(dtype, batch):
+    """Losses and gradients: of the named rows, and of matrices with as many elements as threads want."""
+    found = {}
+    for case in loss_cases.CASES:
+        if batch in ("all", "rows"):
+            results = []
+            for row in rows(dtype).values():
+                for targets in loss_cases.targets_of(case, row).values():
+                    results += case(stablesoft, row, targets, reduction="none", return_grad=True)
+            found[f"{case.id} {dtype} rows"] = digest(*results)
+        how = {"none": (3300, 10), "mean": (44, 777), "sum": (7, 5000)} if batch in ("all", "blocks") else {}
+        for reduction, shape in how.items():
+            random = np.random.default_rng(shape[1])
+            x = random.normal(0, 4, shape).astype(dtype)
+            soft = random.random(shape).astype(dtype)
+            hard = random.integers(0, 2, shape) if case.sigmoid else random.integers(0, shape[1], shape[0])
+            result = case(stablesoft, x, soft if case.soft else hard, reduction=reduction, return_grad=True)
+            found[f"{case.id} {dtype} {shape} {reduction}"] = digest(*result)
+    return found
+
+
+def margins():
+    """Margin losses of a batch that BLAS divides among its threads, with some vectors at angle 0 or pi to a class."""
+    x, weight, labels = normal(60, 130), normal(110, 130), np.arange(60) % 7
+    x[:20] += 10 * weight[labels[:20]]
+    x[30:33] = weight[50:53]
+    x[40:43] = -weight[labels[40:43]]
+    for dtype in DTYPES:
+        for name, (function, options, _) in LOSSES.items():
+            call = x.astype(dtype), weight.astype(dtype), labels
+            yield f"{name} {dtype}", digest(*function(*call, return_grad=True, **options))
+
+
 def digests(batch):
     found = {}
     for dtype in DTYPES:
@@ -49,10 +84,20 @@ def digests(batch):
                 for name, x in blocks(dtype):
                     for axis in (1, 0) if x.size < 1_000_000 else (1,):
                         found[f"{case.id} {dtype} {name} axis={axis}"] = digest(case(stablesoft, x, axis=axis))
+        if batch in ("all", "blocks"):
+            for name, x in blocks(dtype):
+                found[f"logcumsumexp {dtype} {name} axis=1"] = digest(stablesoft.logcumsumexp(x, axis=1))
+        if batch in ("all", "rows"):
+            for options in ({}, {"reverse": True, "exclusive": True}):
+                results = (stablesoft.logcumsumexp(row, **options) for row in named.values())
+                found[f"logcumsumexp {options} {dtype} rows"] = digest(*results)
+        found |= loss_digests(dtype, batch)
         if batch in ("all", "rows"):
             a = np.stack([named["N(0,10)"], named["U(-300,300)"]])
             b = np.where(np.arange(200) % 3, 0.5, -0.25).astype(dtype)
             found[f"logsumexp b {dtype}"] = digest(*stablesoft.logsumexp(a, axis=1, b=b, return_sign=True))
+    if batch in ("all", "blocks", "margin"):
+        found.update(margins())
     return found
 
 

@@ -5,11 +5,12 @@ Run: python docs/constants/exp.py
 """
 
 import os
+import struct
 import sys
 from decimal import Decimal
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from remez import bits, fit_doubles, horner, log2, max_error, show
+from remez import GRID, bits, chebyshev_points, fit_doubles, horner, log2, max_error, remez, show
 
 LN2 = Decimal(2).ln()
 RADIUS = LN2 / 32 * (1 + Decimal(2) ** -20)  # |r| after the reduction by ln2/16, with a margin
@@ -26,16 +27,11 @@ def series(first):
     return out
 
 
-SERIES1 = series(1)
 SERIES2 = series(2)
 
 
-def target3(r):
-    return horner(SERIES1, r)
-
-
 def weight3(r):
-    return abs(r) / r.exp()
+    return 1 / r.exp()
 
 
 def target7(r):
@@ -46,20 +42,35 @@ def weight7(r):
     return r * r / r.exp()
 
 
-def tables():
-    high, low = [], []
+def cubic():
+    """e^r ~ lead (c0 + c1 r + c2 r^2 + r^3), |r| <= RADIUS, with the least relative error."""
+    points = chebyshev_points(RADIUS, GRID)
+    *rest, lead = remez(points, [r.exp() for r in points], [weight3(r) for r in points], 4)
+    return lead, [float(c / lead) for c in rest]
+
+
+def expanded(values):
+    """The cubic as it is stored; lead is entry 0 of its table."""
+    lead = Decimal(struct.unpack("<d", struct.pack("<Q", values["SS_EXP_CUBIC_POWER"][0]))[0])
+    return [lead * Decimal(c) for c in (*values["SS_EXP_CUBIC"], 1.0)]
+
+
+def tables(lead):
+    high, low, scaled = [], [], []
     for j in range(16):
         exact = (LN2 * j / 16).exp() if j else Decimal(1)
         hi = float(exact)
         lo = float(exact - Decimal(hi)) if j else 2.0**-120
         high.append((bits(hi) - (j << 48)) & MASK)
         low.append((bits(lo) - (j << 48)) & MASK)
-    return high, low
+        scaled.append((bits(float(lead * exact)) - (j << 48)) & MASK)
+    return high, low, scaled
 
 
 def constants():
     ln2_hi = float(LN2)
-    high, low = tables()
+    lead, monic = cubic()
+    high, low, scaled = tables(lead)
     return {
         "SS_LOG2E": [float(1 / LN2)],
         "SS_LN2_HI": [ln2_hi],
@@ -67,7 +78,8 @@ def constants():
         "SS_EXP_MAGIC": [1.5 * 2.0**48],
         "SS_EXP_HI": high,
         "SS_EXP_LO": low,
-        "SS_EXP3": fit_doubles(RADIUS, target3, weight3, 3),
+        "SS_EXP_CUBIC": monic,
+        "SS_EXP_CUBIC_POWER": scaled,
         "SS_EXP7": fit_doubles(RADIUS, target7, weight7, 6),
     }
 
@@ -75,7 +87,7 @@ def constants():
 def errors(values):
     """log2 of the largest error of each polynomial, relative to e^r."""
     return {
-        "SS_EXP3": log2(max_error(RADIUS, target3, weight3, values["SS_EXP3"])),
+        "SS_EXP_CUBIC": log2(max_error(RADIUS, Decimal.exp, weight3, expanded(values))),
         "SS_EXP7": log2(max_error(RADIUS, target7, weight7, values["SS_EXP7"])),
     }
 

@@ -108,7 +108,7 @@ __noinline__ static void special_sum(const ss_geometry *g, ss_place at, int64_t 
         return c;
     });
     const double inner = sum->peak - sum->shift;
-    sum->exponent = fabs(inner) <= SS_HUGE ? ss_exponent(inner) : 0.0;
+    sum->exponent = ss_reducible(inner) ? ss_exponent(inner) : 0.0;
     sum->total = ss_pair(0.0, 0.0);
     if (count.unordered || !(fabs(sum->peak) < INFINITY))
         conclude_special(sum, OPERATION, count.unordered, count.infinities);
@@ -117,14 +117,10 @@ __noinline__ static void special_sum(const ss_geometry *g, ss_place at, int64_t 
 /* From the canonical sum of an ordinary row to hi, lo and value. */
 template <class real, int OPERATION> static inline void apply_sum(ss_row_sum *sum, double count)
 {
-    vpair factor;
+    typedef arithmetic<real> A;
+    const vpair factor = OPERATION == SS_SOFTMAX ? A::reciprocal(sum->total)
+                                                 : A::excess(sum->peak - sum->shift, sum->total, sum->exponent);
     sum->special = sum->near = 0;
-    if (OPERATION == SS_SOFTMAX) {
-        /* float32: a sum of 31 bits has no reciprocal so near to a midpoint that the second quotient could show */
-        factor = arithmetic<real>::SINGLE ? ss_pair(v_div(1.0, sum->total.hi), 0.0) : ss_reciprocal(sum->total);
-    } else {
-        factor = ss_log_excess(sum->peak - sum->shift, sum->total, sum->exponent);
-    }
     sum->hi = factor.hi;
     sum->lo = factor.lo;
     if (SS_REDUCES(OPERATION))

@@ -2,6 +2,12 @@
    The elementwise functions over math/elementwise.h. In ss_geometry `rows` counts the elements, which run over the kept
    dimensions; the strides of a second argument stand in reduced_x. */
 
+static inline double expit_of_f32(double x)
+{
+    expits_of_f32(&x, 1, &x);
+    return x;
+}
+
 #define SS_UNARY(name) \
     struct of_##name { \
         static inline double at(float x) { return name##_of_f32((double)x); } \
@@ -61,8 +67,10 @@ __noinline__ static double ladder_of_two(double a, double b, int subtract, int s
     const double row[2] = {a, b};
     const ss_row_reader reader = {NULL, (const char *)row, 8};
     if (!subtract) return ss_ladder_logsumexp(NULL, &reader, 2, 0, 1.0, single);
-    const task both = {NULL, &reader, 2, 0, floor_k(a), 1, NULL, 0.0};
-    return climb(&both, 1.0, single);
+    const task both = {NULL, &reader, 2, 0, floor_k(a), 1, 0};
+    SS_LIMBS ss_ladder_sum sum;
+    sum_anew(&sum, 0, 0);
+    return climb(&both, &sum, 1.0, single);
 }
 
 template <class T, int SUBTRACT>

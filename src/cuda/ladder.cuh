@@ -29,62 +29,88 @@ static void fetch_row(const void *row, ptrdiff_t first, ptrdiff_t length, double
                                    : (double)element_of<f16>(*reader->g, reader->x, first + i);
 }
 
-/* What the ladder starts from: S at two limbs, summed by all threads of the group. */
-typedef struct {
-    uint64_t sum[4];
-    double units, least, terms;
-} ss_ladder_start;
+static inline extent join_extents(extent a, extent b)
+{
+    const extent c = {v_min(a.least, b.least), v_max(a.most, b.most), a.tiny + b.tiny,
+                      v_max(a.tiny_scale, b.tiny_scale)};
+    return c;
+}
 
-static inline double least_of(double a, double b) { return a < b ? a : b; }
 static inline double plus(double a, double b) { return a + b; }
 
-template <class T, int LANES>
-__noinline__ static void ladder_start(const ss_geometry *g, ss_place at, double peak, ss_ladder_start *start)
+/* The sum at two limbs, which is where the ladder starts, by all threads of the group. */
+template <class T, class lanes> __noinline__ static void first_level(const task *rows, ss_place at, ss_ladder_sum *sum)
 {
-    typedef group<LANES> lanes;
     enum { PARTS = 8 }; /* of 32 bits */
     __shared__ unsigned long long digits[lanes::SLOTS][PARTS];
     unsigned long long *digit = digits[lanes::slot()];
-    if (lanes::rank() == 0)
+    const ss_geometry *g = ((const ss_row_reader *)rows->row)->g;
+    uint64_t mine[4] = {0, 0, 0, 0};
+    double terms = 0.0, tiny = 0.0;
+    if (lanes::rank() == 0) {
+        sum_anew(sum, 0, 0.0);
         for (int i = 0; i < PARTS; i++) digit[i] = 0;
-    const double scale = floor_k(peak);
-    uint64_t sum[4] = {0, 0, 0, 0};
-    double least = INFINITY, terms = 0.0;
+    }
     for (int64_t i = lanes::rank(); i < g->n; i += lanes::size()) {
-        const double x = (double)element_of<T>(*g, at.x, i);
+        const double x = (double)element_of<T>(*g, at.x, i), k = floor_k(x);
         if (x == -INFINITY) continue;
         terms += 1.0;
-        least = least_of(x, least);
-        const double k = floor_k(x);
-        if (k - scale < -(64 * 2 + 64) || x < X_SKIP) continue; /* less than a unit */
-        uint64_t term[4];
-        fast_term(x, k, NULL, 0, scale, term);
-        add_n(sum, term, 4);
+        if (rows->near_one && fabs(x) < TINY)
+            tiny += 1.0;
+        else if (k - rows->scale >= -(64 * 2 + 64) && x >= X_SKIP) /* more than a unit */
+            add_fast(rows, mine, x, k, 0, 0, 0);
     }
     lanes::sync();
     for (int i = 0; i < PARTS; i++)
-        atomicAdd(&digit[i], (unsigned long long)(uint32_t)(sum[i / 2] >> 32 * (i % 2)));
-    start->least = lanes::reduce(least, least_of);
-    start->terms = lanes::reduce(terms, plus);
+        atomicAdd(&digit[i], (unsigned long long)(uint32_t)(mine[i / 2] >> 32 * (i % 2)));
+    terms = lanes::reduce(terms, plus);
+    const double all_tiny = lanes::reduce(tiny, plus);
     lanes::sync();
-    uint64_t carry = 0, part[PARTS];
-    for (int i = 0; i < PARTS; i++) {
-        carry += digit[i];
-        part[i] = (uint32_t)carry;
-        carry >>= 32;
+    if (lanes::rank() == 0) {
+        uint64_t carry = 0;
+        for (int i = 0; i < PARTS; i++) {
+            carry += digit[i];
+            sum->limb[i / 2] |= (carry & 0xffffffffu) << 32 * (i % 2);
+            carry >>= 32;
+        }
+        sum->seen = g->n;
+        sum->terms = terms;
+        sum->tiny = all_tiny;
     }
-    for (int i = 0; i < 4; i++) start->sum[i] = part[2 * i] | part[2 * i + 1] << 32;
-    start->units = fast_sum(start->sum, start->terms + 1.0, 0);
     lanes::sync();
+    /* what add_tiny works with is shared; and mostly a row has one such element */
+    for (int turn = 0; all_tiny > 0.0 && turn < lanes::size(); turn++) {
+        if (turn == lanes::rank() && tiny > 0.0)
+            for (int64_t i = lanes::rank(); i < g->n; i += lanes::size()) {
+                const double x = (double)element_of<T>(*g, at.x, i);
+                if (fabs(x) < TINY) add_tiny(rows, 2, sum->limb, x);
+            }
+        lanes::sync();
+    }
 }
 
-__noinline__ static double ladder_end(const ss_row_reader *reader, double peak, double count,
-                                      const ss_ladder_start *start)
+/* ss_ladder_logsumexp for one row. */
+template <class T, class lanes> static inline void ladder_row(const ss_geometry &g, ss_place at)
 {
-    if (start->least == peak && start->terms == count) return peak + 0.0; /* equal elements, each 1 / count of the
-                                                                             sum */
-    const task rows = {NULL, reader, reader->g->n, 0, floor_k(peak), 0, start->sum, start->units};
-    return climb(&rows, count, reader->size < 8);
+    typedef typename T::stored stored;
+    __shared__ ss_ladder_sum sums[lanes::SLOTS];
+    ss_ladder_sum *sum = &sums[lanes::slot()];
+    const ss_row_reader reader = {&g, at.x, (int)sizeof(stored)};
+    const double count = (double)g.count;
+    extent met = extent_of_nothing();
+    for (int64_t i = lanes::rank(); i < g.n; i += lanes::size()) {
+        const double x = (double)element_of<T>(g, at.x, i);
+        if (x != -INFINITY) widen(&met, x);
+    }
+    met = lanes::reduce(met, join_extents);
+    task rows = {NULL, &reader, g.n, 0, 0.0, 0, 0};
+    choose_scale(&rows, &met, count);
+    first_level<T, lanes>(&rows, at, sum);
+    if (lanes::rank() == 0) {
+        const int equal = met.least == met.most && sum->terms == count; /* each makes 1 / count of the sum */
+        *(stored *)at.y = T::put(equal ? met.most + 0.0 : climb(&rows, sum, count, sizeof(stored) < 8));
+    }
+    lanes::sync();
 }
 
 /* g.ladder_share rows to a block of one warp. */
@@ -98,18 +124,7 @@ template <class T> static inline void ladder(const char *x, char *y, const ss_ge
         const int64_t mine = row + lanes::rank();
         const int marked = mine < last && T::is_marked(*(const stored *)place_of(g, x, y, mine).y);
         unsigned rows = lanes::reduce((unsigned)marked << lanes::rank(), [](unsigned a, unsigned b) { return a | b; });
-        for (int i = 0; i < SS_WARP; i++) {
-            if (!(rows >> i & 1)) continue;
-            const ss_place at = place_of(g, x, y, row + i);
-            double peak = -INFINITY;
-            for (int64_t j = lanes::rank(); j < g.n; j += SS_WARP) peak = v_max(peak, element_of<T>(g, at.x, j));
-            peak = lanes::reduce(peak, v_max);
-            ss_ladder_start start;
-            ladder_start<T, SS_WARP>(&g, at, peak, &start);
-            if (lanes::rank() == 0) {
-                const ss_row_reader reader = {&g, at.x, (int)sizeof(stored)};
-                *(stored *)at.y = T::put(ladder_end(&reader, peak, (double)g.count, &start));
-            }
-        }
+        for (int i = 0; i < SS_WARP; i++)
+            if (rows >> i & 1) ladder_row<T, lanes>(g, place_of(g, x, y, row + i));
     }
 }

@@ -82,12 +82,13 @@ template <> struct arithmetic<float> {
     typedef vd term_type;
     typedef struct { vd hi; } sum;
     static inline sum start() { sum s = {0.0}; return s; }
-    static inline vd term(vd x, vi scale) { return ss_exp_single(x, scale, v_tab16(SS_EXP_HI)); }
+    static inline vd term(vd x, vi scale) { return ss_exp_single(x, scale, 0); }
     static inline vpair pair(vd term) { return ss_pair(term, 0.0); }
     static inline void add(sum *s, vd term) { s->hi = v_add(s->hi, term); }
     static inline vd end(const sum *s) { return s->hi; }
     static inline vd join(vd a, vd b) { return v_add(a, b); }
-    static inline vd scaled(vd a, vd scale) { return v_mul(a, scale); }
+    static inline vpair reciprocal(vpair sum) { return reciprocal_f32(sum); }
+    static inline vpair excess(vd peak, vpair rest, vd exponent) { return excess_f32(peak, rest, exponent); }
 };
 
 template <> struct arithmetic<double> {
@@ -102,7 +103,7 @@ template <> struct arithmetic<double> {
     static inline sum start() { sum s = {begin(), 0.0}; return s; }
     static inline vpair term(vd x, vi scale)
     {
-        return ss_exp_pair(x, 0.0, scale, v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
+        return ss_exp_term(x, scale, v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
     }
     static inline vpair pair(vpair term) { return term; }
     static inline void add(sum *s, vpair term)
@@ -121,7 +122,8 @@ template <> struct arithmetic<double> {
         vpair high = ss_two_sum(a.hi, b.hi);
         return ss_fast_two_sum(high.hi, v_add(high.lo, v_add(a.lo, b.lo)));
     }
-    static inline vpair scaled(vpair a, vd scale) { return ss_pair(v_mul(a.hi, scale), v_mul(a.lo, scale)); }
+    static inline vpair reciprocal(vpair sum) { return reciprocal_f64(sum); }
+    static inline vpair excess(vd peak, vpair rest, vd exponent) { return excess_f64(peak, rest, exponent); }
 };
 
 static inline float larger(float a, float b)

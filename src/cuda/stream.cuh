@@ -39,7 +39,7 @@ template <class real> struct partial {
 
 template <class real> static inline int in_range(real peak, real bound)
 {
-    return fabs((double)peak) <= SS_HUGE && (double)bound > -SS_HUGE;
+    return ss_reducible((double)peak) && ss_reducible((double)bound);
 }
 
 /* The sum of one thread: elements [first, last) of the row that fall to it, minus shift. */

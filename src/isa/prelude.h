@@ -2,6 +2,9 @@
    System headers and constants, included before any instruction set is switched on. */
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include "../ladder.h"
+#include "../losses.h"
 #include "../math/constants.h"
+#include "../math/total.h"

@@ -9,20 +9,36 @@
 #include "../loops/sums.inc.h"
 
 /* Rows are summed in tiles; STEP elements are in flight; terms kept for softmax lie high parts first. */
-#define TILE 4096
+#define TILE SS_TILE
 #define STEP (4 * SS_W)
-#define TERMS_LOW (TILE + STEP)
-/* Panels: CHUNK * STEP <= TILE, and no more additions per accumulator than a tile has (4096 / 4 W). Rows shorter than
-   SHORT_ROW are laid across the lanes, where a row of its own would leave most of them idle. */
+#define TERMS_LOW SS_TERMS
+/* Panels: CHUNK * STEP <= TILE, and no more additions per accumulator than a tile has (4096 / 4 W). A row of its own
+   costs as much as some hundred elements besides them, so that shorter rows are laid across the lanes: always below
+   SHORT_ROW; where all lanes are taken up to CHUNK if terms are kept (softmax), else up to LONG_ROW. */
 #define CHUNK 64
 #define SHORT_ROW 32
-#define PANEL_AHEAD 1 /* panels of neighbouring rows are fetched this far before they are read */
+#define LONG_ROW 256
+/* Blocks: a quarter of a second-level cache at most, and rows enough for runs of several lines. */
+#define BLOCK_BYTES (1 << 18)
+#define BLOCK_PANELS 8
+#define BLOCK_AHEAD 2048 /* bytes of a block that are on their way from memory before they are read */
+/* Elements that go through a buffer at a time, where loops take one operand and give another. */
+#define SS_PIECE 512
+
+#include "../math/elementwise.h"
+#include "../loops/loss_sums.inc.h"
+#include "../loops/logistic.inc.h"
+#include "../loops/items.inc.h"
 
 #define REAL double
 #define SINGLE 0
 #define FN(name) name##_f64
 #include "../loops/real_f64.inc.h"
 #include "../loops/rows.inc.h"
+#include "../loops/loss_rows.inc.h"
+#include "../loops/loss_dense.inc.h"
+#include "../loops/loss_blocks.inc.h"
+#include "../loops/sigmoid.inc.h"
 #undef REAL
 #undef SINGLE
 #undef FN
@@ -32,11 +48,14 @@
 #define FN(name) name##_f32
 #include "../loops/real_f32.inc.h"
 #include "../loops/rows.inc.h"
+#include "../loops/loss_rows.inc.h"
+#include "../loops/loss_dense.inc.h"
+#include "../loops/loss_blocks.inc.h"
+#include "../loops/sigmoid.inc.h"
 #undef REAL
 #undef SINGLE
 #undef FN
 
-#include "../math/elementwise.h"
 #include "../loops/elementwise.inc.h"
 
 #define SS_PASTE(a, b) a##b
@@ -51,6 +70,9 @@ const ss_kernels SS_TABLE(SS_ISA) = {
     .merge = {merge_f32, merge_f64},
     .conclude = {conclude_f32, conclude_f64},
     .write = {write_f32, write_f64},
+    .losses = {losses_f32, losses_f64},
+    .sigmoid = {sigmoid_f32, sigmoid_f64},
+    .items = items,
     .unary = {SS_UNARY_TABLE(f32), SS_UNARY_TABLE(f64)},
     .binary = {SS_BINARY_TABLE(f32), SS_BINARY_TABLE(f64)},
 };

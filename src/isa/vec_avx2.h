@@ -39,13 +39,36 @@ static inline vi v_tab16_at(vtab16 t, vi i)
 {
     return _mm256_i64gather_epi64((const long long *)t, _mm256_and_si256(i, _mm256_set1_epi64x(15)), 8);
 }
-static inline vd v_gather(const double *t, vi i) { return _mm256_i64gather_pd(t, i, 8); }
 
 static inline vf vf_set1(float a) { return _mm256_set1_ps(a); }
 static inline vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
 static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+/* A square of SS_W x SS_W values, transposed; the steps from row to row are in bytes. */
+static inline __m256d v_two_halves(const char *low, const char *high)
+{
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd((const double *)low)),
+                                _mm_loadu_pd((const double *)high), 1);
+}
+static inline void v_transpose(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
+{
+    for (int half = 0; half < 2; half++, from += 16, to += 2 * to_step) {
+        const __m256d a = v_two_halves(from, from + 2 * step), b = v_two_halves(from + step, from + 3 * step);
+        _mm256_storeu_pd((double *)to, _mm256_unpacklo_pd(a, b));
+        _mm256_storeu_pd((double *)(to + to_step), _mm256_unpackhi_pd(a, b));
+    }
+}
+static inline void v_transpose_f32(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
+{
+    __m128 a = _mm_loadu_ps((const float *)from), b = _mm_loadu_ps((const float *)(from + step));
+    __m128 c = _mm_loadu_ps((const float *)(from + 2 * step)), d = _mm_loadu_ps((const float *)(from + 3 * step));
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps((float *)to, a);
+    _mm_storeu_ps((float *)(to + to_step), b);
+    _mm_storeu_ps((float *)(to + 2 * to_step), c);
+    _mm_storeu_ps((float *)(to + 3 * to_step), d);
+}
 #define SS_HAVE_STREAM 1
 static inline void v_stream(double *p, vd a) { _mm256_stream_pd(p, a); }
 static inline void v_stream_f32(float *p, vd a, vd b)

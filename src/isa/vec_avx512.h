@@ -40,13 +40,51 @@ static inline vtab16 v_tab16(const uint64_t *t)
     return table;
 }
 static inline vi v_tab16_at(vtab16 t, vi i) { return _mm512_permutex2var_epi64(t.lo, i, t.hi); }
-static inline vd v_gather(const double *t, vi i) { return _mm512_i64gather_pd(i, t, 8); }
 
 static inline vf vf_set1(float a) { return _mm512_set1_ps(a); }
 static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+/* A square of SS_W x SS_W values, transposed; the steps from row to row are in bytes. */
+static inline __m512d v_two_halves(const char *low, const char *high)
+{
+    return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd((const double *)low)),
+                              _mm256_loadu_pd((const double *)high), 1);
+}
+static inline void v_transpose(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
+{
+    for (int half = 0; half < 2; half++, from += 32, to += 4 * to_step) {
+        const __m512d a = v_two_halves(from, from + 2 * step), b = v_two_halves(from + step, from + 3 * step);
+        const __m512d c = v_two_halves(from + 4 * step, from + 6 * step);
+        const __m512d d = v_two_halves(from + 5 * step, from + 7 * step);
+        const __m512d even = _mm512_unpacklo_pd(a, b), even_below = _mm512_unpacklo_pd(c, d);
+        const __m512d odd = _mm512_unpackhi_pd(a, b), odd_below = _mm512_unpackhi_pd(c, d);
+        _mm512_storeu_pd((double *)to, _mm512_shuffle_f64x2(even, even_below, 0x88));
+        _mm512_storeu_pd((double *)(to + to_step), _mm512_shuffle_f64x2(odd, odd_below, 0x88));
+        _mm512_storeu_pd((double *)(to + 2 * to_step), _mm512_shuffle_f64x2(even, even_below, 0xdd));
+        _mm512_storeu_pd((double *)(to + 3 * to_step), _mm512_shuffle_f64x2(odd, odd_below, 0xdd));
+    }
+}
+static inline __m256 v_two_halves_f32(const char *low, const char *high)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)low)),
+                                _mm_loadu_ps((const float *)high), 1);
+}
+static inline void v_transpose_f32(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
+{
+    for (int half = 0; half < 2; half++, from += 16, to += 4 * to_step) {
+        const __m256 a = v_two_halves_f32(from, from + 4 * step), b = v_two_halves_f32(from + step, from + 5 * step);
+        const __m256 c = v_two_halves_f32(from + 2 * step, from + 6 * step);
+        const __m256 d = v_two_halves_f32(from + 3 * step, from + 7 * step);
+        const __m256 ab = _mm256_unpacklo_ps(a, b), ab_next = _mm256_unpackhi_ps(a, b);
+        const __m256 cd = _mm256_unpacklo_ps(c, d), cd_next = _mm256_unpackhi_ps(c, d);
+        _mm256_storeu_ps((float *)to, _mm256_shuffle_ps(ab, cd, 0x44));
+        _mm256_storeu_ps((float *)(to + to_step), _mm256_shuffle_ps(ab, cd, 0xee));
+        _mm256_storeu_ps((float *)(to + 2 * to_step), _mm256_shuffle_ps(ab_next, cd_next, 0x44));
+        _mm256_storeu_ps((float *)(to + 3 * to_step), _mm256_shuffle_ps(ab_next, cd_next, 0xee));
+    }
+}
 /* Stores past the caches; p is aligned to the vector. */
 #define SS_HAVE_STREAM 1
 static inline void v_stream(double *p, vd a) { _mm512_stream_pd(p, a); }

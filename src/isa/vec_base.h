@@ -37,13 +37,23 @@ static inline vi vi_and(vi a, vi b) { return a & b; }
 #define vi_srl(a, n) ((vi)((uint64_t)(a) >> (n)))
 static inline vtab16 v_tab16(const uint64_t *t) { return t; }
 static inline vi v_tab16_at(vtab16 t, vi i) { return (vi)t[i & 15]; }
-static inline vd v_gather(const double *t, vi i) { return t[i]; }
 
 static inline vf vf_set1(float a) { return a; }
 static inline vf vf_load(const float *p) { return *p; }
 static inline void vf_store(float *p, vf a) { *p = a; }
 static inline vf vf_max(vf a, vf b) { return a > b ? a : b; }
 static inline vf vf_min(vf a, vf b) { return a < b ? a : b; }
+/* A square of SS_W x SS_W values, transposed; the steps from row to row are in bytes. */
+static inline void v_transpose(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
+{
+    (void)step, (void)to_step;
+    memcpy(to, from, sizeof(double));
+}
+static inline void v_transpose_f32(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
+{
+    (void)step, (void)to_step;
+    memcpy(to, from, sizeof(float));
+}
 #define SS_HAVE_STREAM 0
 /* A hint: the line at p will be read; p need not be valid. */
 static inline void v_prefetch(const void *p) { (void)p; }

@@ -38,7 +38,6 @@ static inline vi vi_and(vi a, vi b) { return a & b; }
 /* The 16 entries fill one cache line, so that the lookups of a warp meet in it. */
 static inline vtab16 v_tab16(const uint64_t *t) { return t; }
 static inline vi v_tab16_at(vtab16 t, vi i) { return (vi)t[(int)i & 15]; }
-static inline vd v_gather(const double *t, vi i) { return t[(int)i]; }
 #define SS_HAVE_STREAM 0
 
 /* Threads add to one exact sum, in shared memory. */

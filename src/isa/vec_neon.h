@@ -40,16 +40,25 @@ static inline vi v_tab16_at(vtab16 t, vi i)
     int64x2_t value = vdupq_n_s64((int64_t)t[vgetq_lane_s64(i, 0) & 15]);
     return vsetq_lane_s64((int64_t)t[vgetq_lane_s64(i, 1) & 15], value, 1);
 }
-static inline vd v_gather(const double *t, vi i)
-{
-    return vsetq_lane_f64(t[vgetq_lane_s64(i, 1)], vdupq_n_f64(t[vgetq_lane_s64(i, 0)]), 1);
-}
 
 static inline vf vf_set1(float a) { return vdupq_n_f32(a); }
 static inline vf vf_load(const float *p) { return vld1q_f32(p); }
 static inline void vf_store(float *p, vf a) { vst1q_f32(p, a); }
 static inline vf vf_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 static inline vf vf_min(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+/* A square of SS_W x SS_W values, transposed; the steps from row to row are in bytes. */
+static inline void v_transpose(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
+{
+    const float64x2_t a = vld1q_f64((const double *)from), b = vld1q_f64((const double *)(from + step));
+    vst1q_f64((double *)to, vtrn1q_f64(a, b));
+    vst1q_f64((double *)(to + to_step), vtrn2q_f64(a, b));
+}
+static inline void v_transpose_f32(const char *from, ptrdiff_t step, char *to, ptrdiff_t to_step)
+{
+    const float32x2_t a = vld1_f32((const float *)from), b = vld1_f32((const float *)(from + step));
+    vst1_f32((float *)to, vtrn1_f32(a, b));
+    vst1_f32((float *)(to + to_step), vtrn2_f32(a, b));
+}
 #define SS_HAVE_STREAM 0
 /* A hint: the line at p will be read; p need not be valid. */
 static inline void v_prefetch(const void *p) { __builtin_prefetch(p); }

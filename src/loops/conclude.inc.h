@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   From the sum of a row to its results: the canonical sum, its reciprocal or logarithm, the ladder near 0, and the writing. */
+   From the sum of a row to its results: the canonical sum, its reciprocal or logarithm, the ladder near 0,
+   the writing. */
 
 typedef struct {
     const ss_job *job;
@@ -19,7 +20,7 @@ static void FN(fetch)(const void *row, ptrdiff_t first, ptrdiff_t length, double
     }
 }
 
-/* The same sum again, exactly: any order gives these digits. Only rows that the canonical rounding cannot decide come here. */
+/* The same sum again, exactly: any order gives these digits. For rows that the canonical rounding cannot decide. */
 static vpair FN(exact_sum)(const ss_job *job, ss_offsets at, const ss_sum *sum, double shift)
 {
     SS_TABLES;
@@ -69,13 +70,15 @@ static ptrdiff_t FN(participants)(const ss_job *job, ss_offsets at)
     return count;
 }
 
-/* peak + excess - log(count), to the last digit however small. The error of the pair is 2^-56.5 (float32: 2^-29) of excess +
-   log count; where that reaches a third of an ulp of the result the ladder decides, whose value is unique. */
+/* peak + excess - log(count), to the last digit however small. The error of the pair is 2^-56.5 (float32: 2^-29) of
+   excess + log count; where that reaches a third of an ulp of the result the ladder decides, whose value is unique. */
 static double FN(logarithm)(const ss_job *job, ss_offsets at, double peak, double shift, vpair excess)
 {
     const double count = job->operation == SS_LOGMEANEXP ? (double)FN(participants)(job, at) : 1.0;
-    const vpair log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
-    const vpair above = ss_pair_add(excess, ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo)));
+    vpair log_count = ss_pair(v_set1(0.0), v_set1(0.0));
+    if (count != 1.0) log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
+    const vd zero = v_set1(0.0);
+    const vpair above = ss_pair_add(excess, ss_pair(v_sub(zero, log_count.hi), v_sub(zero, log_count.lo)));
     const vpair sum = ss_two_sum(v_set1(peak), above.hi);
     const double value = lane(v_add(sum.hi, v_add(sum.lo, above.lo)));
     const double magnitude = lane(excess.hi) + lane(log_count.hi);
@@ -105,7 +108,7 @@ static ss_end FN(conclude)(const ss_job *job, ptrdiff_t row, ss_sum sum, double 
     }
     const vpair total = FN(canonical_sum)(job, at, &sum, shift);
     const vd peak = v_set1(sum.peak);
-    vpair factor = softmax ? ss_reciprocal(total) : ss_log_excess(peak, total, v_set1(sum.exponent));
+    vpair factor = softmax ? FN(reciprocal)(total) : FN(excess)(peak, total, v_set1(sum.exponent));
     end.peak = sum.peak + shift;
     end.shift = shift;
     end.exponent = sum.exponent;
@@ -116,30 +119,49 @@ static ss_end FN(conclude)(const ss_job *job, ptrdiff_t row, ss_sum sum, double 
     return end;
 }
 
-/* Results of STEP elements from their terms or, for log_softmax, from the elements. */
-static inline void FN(step)(const ss_end *end, int logarithm, const REAL *x, const double *terms, REAL *y, int stream)
+/* What the results are made with; a copy of it can stay in registers. */
+typedef struct {
+    vpair factor;
+    FN(scaled) scaled;
+    vd peak, lowest;
+    vi scale;
+} FN(maker);
+
+/* `exponent`: that at which the terms are kept. */
+static inline FN(maker) FN(maker_of)(const ss_end *end, double exponent)
 {
-    SS_TABLES;
     const vpair factor = ss_pair(v_set1(end->hi), v_set1(end->lo));
-    const vd lowest = v_set1(end->peak - end->shift - FN(REACH));
-    const vi scale = ss_scale_bits(v_set1(end->exponent), FN(OFFSET));
+    const FN(maker) maker = {factor, FN(scale_factor)(factor, v_set1(exponent - end->exponent)), v_set1(end->peak),
+                             v_set1(end->peak - end->shift - FN(REACH)),
+                             ss_scale_bits(v_set1(end->exponent), FN(OFFSET))};
+    return maker;
+}
+
+/* Results of STEP elements; `how` is a constant. */
+static SS_INLINE void FN(step)(const FN(maker) *make, int how, const REAL *x, const double *terms, REAL *y, int stream)
+{
+    enum { BESIDE = FN(BESIDE) };
     vd value[4];
-    for (int j = 0; j < 4; j++) {
-        if (logarithm)
-            value[j] = FN(difference)(FN(load)(x + j * SS_W), v_set1(end->peak), factor);
-        else if (terms)
-            value[j] = FN(product)(FN(stored)(terms + j * SS_W), factor);
-        else
-            value[j] = FN(product)(FN(term)(v_max(lowest, FN(load)(x + j * SS_W)), scale, table_hi, table_lo), factor);
-    }
+    if (how == SS_AGAIN || how == SS_AGAIN_NEAR)
+        for (int j = 0; j < 4; j += BESIDE) {
+            vpair term[4];
+            for (int i = 0; i < BESIDE; i++) value[j + i] = v_max(make->lowest, FN(load)(x + (j + i) * SS_W));
+            FN(terms)(value + j, BESIDE, make->scale, how == SS_AGAIN_NEAR, term);
+            for (int i = 0; i < BESIDE; i++) value[j + i] = FN(product)(term[i], make->factor);
+        }
+    else
+        for (int j = 0; j < 4; j++)
+            value[j] = how == SS_KEPT ? FN(scaled_product)(FN(stored)(terms + j * SS_W), make->scaled)
+                                      : FN(difference)(FN(load)(x + j * SS_W), make->peak, make->factor);
     FN(put)(y, value, stream);
 }
 
 /* `terms` hold a whole STEP beyond the end; x does not. */
-static inline void FN(results)(const ss_end *end, int logarithm, const REAL *x, const double *terms, REAL *y, ptrdiff_t n,
-                               int stream)
+static SS_INLINE void FN(results)(const FN(maker) make, int how, const REAL *x, const double *terms, REAL *y,
+                                  ptrdiff_t n, int stream)
 {
     REAL from[STEP], to[STEP];
+    const int kept = how == SS_KEPT;
     ptrdiff_t i = 0, head = 0;
     if (stream) {
         const uintptr_t line = STEP / 4 * sizeof(REAL) * (SINGLE ? 2 : 1), beyond = (uintptr_t)y % line;
@@ -148,37 +170,55 @@ static inline void FN(results)(const ss_end *end, int logarithm, const REAL *x, 
     }
     for (;;) {
         if (i >= head)
-            for (; i + STEP <= n; i += STEP) FN(step)(end, logarithm, x + i, terms ? terms + i : NULL, y + i, stream);
+            for (; i + STEP <= n; i += STEP)
+                FN(step)(&make, how, kept ? NULL : x + i, kept ? terms + i : NULL, y + i, stream);
         ptrdiff_t count = i < head && head < n ? head - i : n - i;
         if (count <= 0) break;
         if (count > STEP) count = STEP;
-        for (ptrdiff_t j = 0; j < STEP; j++) from[j] = j < count && !terms ? x[i + j] : (REAL)0.0;
-        FN(step)(end, logarithm, from, terms ? terms + i : NULL, to, 0);
+        for (ptrdiff_t j = 0; j < STEP; j++) from[j] = j < count && !kept ? x[i + j] : (REAL)0.0;
+        FN(step)(&make, how, from, kept ? terms + i : NULL, to, 0);
         memcpy(y + i, to, (size_t)count * sizeof(REAL));
         i += count;
     }
 }
 
-/* Elements [first, last) of one row. */
+/* The special rows: NaN, infinite or empty. An element that does not take part has its own result also there. */
+static void FN(special_results)(const ss_job *job, ss_offsets at, ptrdiff_t first, ptrdiff_t n, const ss_end *end,
+                                const REAL *x, REAL *y)
+{
+    const REAL absent = job->operation == SS_LOG_SOFTMAX ? -(REAL)INFINITY : (REAL)0.0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int takes_part = !job->mask || job->mask[element_offsets(job, at, first + i).mask];
+        y[i] = !takes_part ? absent : (REAL)(x[i] == (REAL)INFINITY ? end->hi : end->lo);
+    }
+}
+
+/* Elements [first, last) of one row. Terms that were kept stand at the exponent of their tile; NaN: none were. */
 static void FN(write_from)(const ss_job *job, ss_offsets at, ptrdiff_t first, ptrdiff_t last, const ss_end *end,
-                           const double *terms)
+                           const double *terms, const double *exponents)
 {
     REAL buffer[TILE + STEP], results[TILE + STEP];
     const int logarithm = job->operation == SS_LOG_SOFTMAX;
+    const int near = SINGLE && fabs(end->peak - end->shift) <= SS_EXP_NEAR;
     const int direct = job->reduced == 1 && job->reduced_y[0] == (ptrdiff_t)sizeof(REAL);
+    const int stream = direct && job->stream;
+    const FN(maker) make = FN(maker_of)(end, end->exponent);
     for (ptrdiff_t i = first; i < last; i += TILE) {
-        const ptrdiff_t length = last - i < TILE ? last - i : TILE;
+        const ptrdiff_t length = last - i < TILE ? last - i : TILE, tile = (i - first) / TILE;
         const double shift = logarithm || end->peak == INFINITY ? 0.0 : end->shift;
-        const REAL *x = terms ? NULL : FN(tile)(job, at, i, length, shift, buffer);
+        const int kept = terms && !isnan(exponents[tile]);
+        const REAL *x = kept ? NULL : FN(tile)(job, at, i, length, shift, buffer);
         REAL *y = direct ? (REAL *)(job->y + at.y) + i : results;
         if (end->peak == INFINITY)
-            for (ptrdiff_t j = 0; j < length; j++) y[j] = (REAL)(x[j] == (REAL)INFINITY ? end->hi : end->lo);
+            FN(special_results)(job, at, i, length, end, x, y);
         else if (logarithm)
-            FN(results)(end, 1, x, NULL, y, length, direct && job->stream);
-        else if (terms)
-            FN(results)(end, 0, NULL, terms, y, length, direct && job->stream);
+            FN(results)(make, SS_DIFFERENCE, x, NULL, y, length, stream);
+        else if (kept)
+            FN(results)(FN(maker_of)(end, exponents[tile]), SS_KEPT, NULL, terms + tile * FN(KEPT), y, length, stream);
+        else if (near)
+            FN(results)(make, SS_AGAIN_NEAR, x, NULL, y, length, stream);
         else
-            FN(results)(end, 0, x, NULL, y, length, direct && job->stream);
+            FN(results)(make, SS_AGAIN, x, NULL, y, length, stream);
         if (!direct)
             for (ptrdiff_t j = 0; j < length; j++)
                 memcpy(job->y + element_offsets(job, at, i + j).y, results + j, sizeof(REAL));
@@ -192,7 +232,7 @@ static void FN(write)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff
         const REAL value = (REAL)end->value;
         memcpy(job->y + at.y, &value, sizeof value);
     } else {
-        FN(write_from)(job, at, first, last, end, NULL);
+        FN(write_from)(job, at, first, last, end, NULL, NULL);
     }
 #if SS_HAVE_STREAM
     if (job->stream) v_fence();
@@ -201,23 +241,25 @@ static void FN(write)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff
 
 #include "options.inc.h"
 #include "weights.inc.h"
+#include "cumulative.inc.h"
 
 static void FN(row)(const ss_job *job, ptrdiff_t row)
 {
-    double terms[2 * TERMS_LOW];
-    REAL buffer[TILE + STEP];
+    _Alignas(64) double one_tile[FN(KEPT)];
+    double exponents[SS_KEPT_TILES];
+    double *terms = job->n <= TILE ? one_tile : job->n <= SS_KEPT_TILES * TILE ? job->terms : NULL;
     const ss_offsets at = row_offsets(job, row);
-    const int keep = job->operation == SS_SOFTMAX && job->n <= TILE && job->n > 0;
+    if (job->operation != SS_SOFTMAX) terms = NULL;
     double shift = 0.0;
-    ss_sum sum = keep ? FN(sum_tile)(FN(tile)(job, at, 0, job->n, 0.0, buffer), job->n, 0, terms)
-                      : FN(part)(job, row, 0, job->n, 0.0);
+    ss_sum sum = terms ? FN(kept_sum)(job, at, terms, exponents) : FN(part)(job, row, 0, job->n, 0.0);
     if (isfinite(sum.peak) && fabs(sum.peak) > SS_HUGE) {
         shift = sum.peak;
+        terms = NULL;
         sum = FN(part)(job, row, 0, job->n, shift);
     }
     const ss_end end = FN(conclude)(job, row, sum, shift);
-    if (keep && shift == 0.0 && end.peak != INFINITY)
-        FN(write_from)(job, at, 0, job->n, &end, terms);
+    if (terms && end.peak != INFINITY)
+        FN(write_from)(job, at, 0, job->n, &end, terms, exponents);
     else
         FN(write)(job, row, 0, job->n, &end);
 }

@@ -2,7 +2,6 @@
    Loops of the elementwise functions over src/math/elementwise.h. Contiguous data goes straight through, the end of it
    and any other layout through a small buffer: every element meets the same arithmetic, in whatever lane. */
 
-enum { SS_PIECE = 512 };
 
 static inline vd ss_load_f32(const float *p) { return v_load_f32(p); }
 static inline vd ss_load_f64(const double *p) { return v_load(p); }
@@ -28,11 +27,30 @@ static inline vd ss_mend(vd a, vd b, vd value, vm cancelled, int single, double 
 #define SS_SCATTER(real, to, step, from, count) \
     for (ptrdiff_t j = 0; j < (count); j++) memcpy((to) + j * (step), (from) + j, sizeof(real))
 
-#define SS_UNARY(name, type, real) \
+#define SS_RUN(name, type, real) \
     static void name##_run_##type(const real *x, real *y, ptrdiff_t n) /* n: whole vectors */ \
     { \
         for (ptrdiff_t i = 0; i < n; i += SS_W) ss_store_##type(y + i, name##_of_##type(ss_load_##type(x + i))); \
-    } \
+    }
+
+static void expit_run_f32(const float *x, float *y, ptrdiff_t n)
+{
+    enum { BESIDE = BESIDE_f32 };
+    vd value[BESIDE];
+    ptrdiff_t i = 0;
+    for (; i + BESIDE * SS_W <= n; i += BESIDE * SS_W) {
+        for (int j = 0; j < BESIDE; j++) value[j] = v_load_f32(x + i + j * SS_W);
+        expits_of_f32(value, BESIDE, value);
+        for (int j = 0; j < BESIDE; j++) v_store_f32(y + i + j * SS_W, value[j]);
+    }
+    for (; i < n; i += SS_W) {
+        value[0] = v_load_f32(x + i);
+        expits_of_f32(value, 1, value);
+        v_store_f32(y + i, value[0]);
+    }
+}
+
+#define SS_UNARY(name, type, real) \
     static void name##_##type(const char *x, ptrdiff_t sx, char *y, ptrdiff_t sy, ptrdiff_t n) \
     { \
         real buffer[SS_PIECE]; \
@@ -98,6 +116,11 @@ static int ss_feeds_itself(const char *x, ptrdiff_t sx, const char *y, ptrdiff_t
 
 #define SS_BOTH(kind, name) kind(name, f32, float) kind(name, f64, double)
 
+SS_RUN(expit, f64, double)
+SS_BOTH(SS_RUN, log_expit)
+SS_BOTH(SS_RUN, softplus)
+SS_BOTH(SS_RUN, logit)
+SS_BOTH(SS_RUN, log1mexp)
 SS_BOTH(SS_UNARY, expit)
 SS_BOTH(SS_UNARY, log_expit)
 SS_BOTH(SS_UNARY, softplus)

@@ -114,7 +114,7 @@ static void FN(option_terms)(const ss_job *job, ss_offsets at, ptrdiff_t first, 
 /* The two largest elements of a row, how many are +inf (in hi), and NaN there if one is. */
 static ss_sum FN(option_peaks)(const ss_job *job, ss_offsets at, double *second)
 {
-    REAL buffer[TILE + STEP], top, next;
+    REAL buffer[TILE + STEP];
     ss_sum sum = {-INFINITY, 0.0, 0.0, 0.0};
     *second = -INFINITY;
     for (ptrdiff_t i = 0; i < job->n; i += TILE) {
@@ -123,13 +123,14 @@ static ss_sum FN(option_peaks)(const ss_job *job, ss_offsets at, double *second)
         int unordered = 0;
         for (ptrdiff_t j = 0; j < length; j++) unordered |= isnan(x[j]) != 0;
         if (unordered) sum.hi = NAN;
-        FN(peaks)(x, length, &top, &next);
-        if (top == (REAL)INFINITY)
+        const FN(extent) extent = FN(scan)(x, length, 1);
+        const double top = (double)extent.peak, next = (double)extent.second;
+        if (top == INFINITY)
             for (ptrdiff_t j = 0; j < length; j++) sum.hi += x[j] == (REAL)INFINITY;
-        const double smaller = (double)top < sum.peak ? (double)top : sum.peak;
-        if ((double)next > *second) *second = (double)next;
+        const double smaller = top < sum.peak ? top : sum.peak;
+        if (next > *second) *second = next;
         if (smaller > *second) *second = smaller;
-        if ((double)top > sum.peak) sum.peak = (double)top;
+        if (top > sum.peak) sum.peak = top;
     }
     return sum;
 }

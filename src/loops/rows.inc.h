@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Rows whose elements are the lanes. Included once per real type: REAL, SINGLE, FN(name). A row is read in tiles of TILE elements,
-   straight from memory where it lies contiguous, else gathered into a buffer; every step works on one tile. */
+   Rows whose elements are the lanes. Included once per real type: REAL, SINGLE, FN(name). A row is read in tiles of
+   TILE elements, straight from memory where it lies contiguous, else gathered into a buffer; every step works on one
+   tile. */
 #ifndef SS_OFFSETS
 #define SS_OFFSETS
+/* As v_prefetch, which GCC drops from functions that it must inline. */
+#if defined(__GNUC__) || defined(__clang__)
+#define SS_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define SS_PREFETCH(p) v_prefetch(p)
+#endif
+
+/* How a result comes about: as x less a logarithm, from a kept term, or from the term computed again. */
+enum { SS_DIFFERENCE, SS_KEPT, SS_AGAIN, SS_AGAIN_NEAR };
+
 typedef struct {
     ptrdiff_t x, y, mask; /* byte offsets of the row */
 } ss_offsets;
@@ -34,7 +45,8 @@ static inline ss_offsets element_offsets(const ss_job *job, ss_offsets at, ptrdi
 #endif
 
 /* Elements [first, first + length) of a row, minus shift; -inf where masked. `buffer` holds TILE + STEP. */
-static const REAL *FN(tile)(const ss_job *job, ss_offsets row, ptrdiff_t first, ptrdiff_t length, double shift, REAL *buffer)
+static const REAL *FN(tile)(const ss_job *job, ss_offsets row, ptrdiff_t first, ptrdiff_t length, double shift,
+                            REAL *buffer)
 {
     if (job->reduced == 1 && job->reduced_x[0] == (ptrdiff_t)sizeof(REAL) && !job->mask && shift == 0.0)
         return (const REAL *)(job->x + row.x) + first;
@@ -55,38 +67,63 @@ static const REAL *FN(tile)(const ss_job *job, ss_offsets row, ptrdiff_t first, 
     return buffer;
 }
 
-/* The two largest elements (equal if the largest occurs twice). A NaN may be lost here; the sum shows it. */
-static void FN(peaks)(const REAL *x, ptrdiff_t n, REAL *peak, REAL *second)
+/* What the sum of a tile has to know beforehand; a NaN may be lost here, and the sum shows it. */
+typedef struct {
+    REAL peak, second; /* second: the largest but for one peak */
+    ptrdiff_t at;      /* where that peak is */
+} FN(extent);
+
+/* The tile is scanned in blocks, lane by lane; only the lane and the block of the peak are looked at again. */
+static inline FN(extent) FN(scan)(const REAL *x, ptrdiff_t n, int second)
 {
-    const REAL lowest = -(REAL)INFINITY;
-    vr a[2] = {vr_set1(lowest), vr_set1(lowest)}, b[2] = {vr_set1(lowest), vr_set1(lowest)};
-    ptrdiff_t i = 0;
-    for (; i + 2 * WR <= n; i += 2 * WR)
+    enum { LANES = 2 * WR, BLOCK = 16 * LANES };
+    REAL maxima[TILE / BLOCK + 2][LANES], tops[LANES];
+    const REAL none = -(REAL)INFINITY;
+    vr high[2] = {vr_set1(none), vr_set1(none)};
+    const ptrdiff_t whole = n - n % LANES;
+    ptrdiff_t blocks = 0;
+    for (ptrdiff_t i = 0; i < whole; blocks++) {
+        const ptrdiff_t stop = i + BLOCK < whole ? i + BLOCK : whole;
+        vr top[2] = {vr_load(x + i), vr_load(x + i + WR)};
+        for (; i < stop; i += LANES)
+            for (int j = 0; j < 2; j++) top[j] = vr_max(top[j], vr_load(x + i + j * WR));
         for (int j = 0; j < 2; j++) {
-            vr value = vr_load(x + i + j * WR);
-            if (second) b[j] = vr_max(b[j], vr_min(a[j], value));
-            a[j] = vr_max(a[j], value);
+            high[j] = vr_max(high[j], top[j]);
+            vr_store(maxima[blocks] + j * WR, top[j]);
         }
-    REAL top[2 * WR], next[2 * WR];
-    for (int j = 0; j < 2; j++) {
-        vr_store(top + j * WR, a[j]);
-        vr_store(next + j * WR, b[j]);
     }
-    REAL first = lowest, other = lowest;
-    const int lanes = i ? 2 * WR : 0;
-    for (int j = 0; j < lanes; j++) {
-        REAL value = top[j], rest = next[j];
-        REAL smaller = value < first ? value : first;
-        other = rest > smaller ? (rest > other ? rest : other) : (smaller > other ? smaller : other);
-        first = value > first ? value : first;
+    for (int j = 0; j < 2; j++) vr_store(tops + j * WR, high[j]);
+    FN(extent) found = {none, none, -1};
+    const ptrdiff_t left = n - whole, tail = blocks;
+    if (left) {
+        for (ptrdiff_t j = 0; j < LANES; j++) {
+            maxima[tail][j] = j < left ? x[whole + j] : none;
+            tops[j] = maxima[tail][j] > tops[j] ? maxima[tail][j] : tops[j];
+        }
+        blocks++;
     }
-    for (; i < n; i++) {
-        REAL smaller = x[i] < first ? x[i] : first;
-        other = smaller > other ? smaller : other;
-        first = x[i] > first ? x[i] : first;
+    for (int j = 0; j < LANES; j++) found.peak = tops[j] > found.peak ? tops[j] : found.peak;
+    if (!second || found.peak == none) return found;
+    int lane = 0;
+    while (lane < LANES - 1 && tops[lane] != found.peak) lane++;
+    tops[lane] = none;
+    for (int j = 0; j < LANES; j++) found.second = tops[j] > found.second ? tops[j] : found.second;
+    for (ptrdiff_t block = 0; block < blocks; block++) {
+        const REAL top = maxima[block][lane];
+        if (found.at >= 0 || top != found.peak) {
+            found.second = top > found.second ? top : found.second;
+            continue;
+        }
+        ptrdiff_t i = (block == tail ? whole : block * BLOCK) + lane;
+        const ptrdiff_t stop = block == tail ? n : block * BLOCK + BLOCK < whole ? block * BLOCK + BLOCK : whole;
+        for (; i < stop; i += LANES) {
+            if (found.at < 0 && x[i] == found.peak)
+                found.at = i;
+            else
+                found.second = x[i] > found.second ? x[i] : found.second;
+        }
     }
-    *peak = first;
-    if (second) *second = other;
+    return found;
 }
 
 /* Rows with an infinite or no largest element, and rows in which only one element is above -inf. */
@@ -100,40 +137,44 @@ static ss_sum FN(special)(const REAL *x, ptrdiff_t n)
         if (x[i] > sum.peak) sum.peak = x[i];
     }
     if (infinities && !isnan(sum.hi)) sum.hi = (double)infinities;
-    if (isfinite(sum.peak) && fabs(sum.peak) <= SS_HUGE) sum.exponent = lane(ss_exponent(v_set1(sum.peak)));
+    if (ss_reducible(sum.peak)) sum.exponent = lane(ss_exponent(v_set1(sum.peak)));
     return sum;
 }
 
-/* The loop of the library: terms of n elements, summed at the scale of `bound`. With `rest` larger elements count as `bound`. */
-static inline vpair FN(sum_terms)(const REAL *x, ptrdiff_t n, double bound, int rest, double *terms)
+/* One step of the sum. What lies below `lowest` counts as that: its term would leave the normal numbers. */
+static SS_INLINE void FN(sum_step)(FN(sum) *sum, const REAL *x, vd lowest, vi scale, int near, int keep, double *terms)
 {
-    SS_TABLES;
+    enum { BESIDE = FN(BESIDE) };
+    for (int j = 0; j < 4; j += BESIDE) {
+        vd value[BESIDE];
+        for (int i = 0; i < BESIDE; i++) value[i] = v_max(lowest, FN(load)(x + (j + i) * SS_W));
+        FN(add)(sum, j, BESIDE, value, scale, near, keep, terms + (keep ? j * SS_W : 0));
+    }
+}
+
+/* The loop of the library: terms of n elements, but for the one at `skip` if that is not negative, at the scale of
+   `bound`. `near` and `keep` are constants. */
+static SS_INLINE vpair FN(sum_terms)(const REAL *x, ptrdiff_t n, double bound, ptrdiff_t skip, int near, int keep,
+                                     double *terms)
+{
     FN(sum) sum;
     FN(start)(&sum);
-    const vd highest = v_set1(bound), lowest = v_set1(bound - FN(REACH));
-    const vi scale = ss_scale_bits(ss_exponent(highest), FN(OFFSET));
-    ptrdiff_t i = 0;
-    for (; i + STEP <= n; i += STEP) {
-        /* The next tile's peak is wanted next: fetch it while this one keeps the arithmetic units busy. */
-        for (size_t line = 0; line < STEP * sizeof(REAL); line += 64)
-            v_prefetch((const char *)(x + n + i) + line);
-        for (int j = 0; j < 4; j++) {
-            vd value = v_max(lowest, FN(load)(x + i + j * SS_W));
-            if (rest) value = v_min(highest, value);
-            FN(accumulate)(&sum, j, value, scale, table_hi, table_lo,
-                           terms ? terms + i + j * SS_W : NULL);
+    const vd lowest = v_set1(bound - FN(REACH));
+    const vi scale = ss_scale_bits(ss_exponent(v_set1(bound)), FN(OFFSET));
+    for (ptrdiff_t i = 0; i < n;) {
+        const ptrdiff_t stop = i <= skip ? skip - skip % STEP : n - n % STEP;
+        for (; i < stop; i += STEP) {
+            /* The next tile's peak is wanted next: fetch it while this one keeps the arithmetic units busy. */
+            for (size_t line = 0; line < STEP * sizeof(REAL); line += 64)
+                SS_PREFETCH((const char *)(x + n + i) + line);
+            FN(sum_step)(&sum, x + i, lowest, scale, near, keep, terms + (keep ? i : 0));
         }
-    }
-    if (i < n) {
-        REAL tail[STEP];
-        const ptrdiff_t left = n - i;
-        for (ptrdiff_t j = 0; j < STEP; j++) tail[j] = j < left ? x[i + j] : -(REAL)INFINITY;
-        for (int j = 0; j < 4 && j * SS_W < left; j++) {
-            vd value = v_max(lowest, FN(load)(tail + j * SS_W));
-            if (rest) value = v_min(highest, value);
-            FN(accumulate)(&sum, j, value, scale, table_hi, table_lo,
-                           terms ? terms + i + j * SS_W : NULL);
-        }
+        if (i == n) break;
+        REAL edge[STEP]; /* the step that lacks an element, or the end */
+        const ptrdiff_t left = n - i < STEP ? n - i : STEP;
+        for (ptrdiff_t j = 0; j < STEP; j++) edge[j] = j < left && i + j != skip ? x[i + j] : -(REAL)INFINITY;
+        FN(sum_step)(&sum, edge, lowest, scale, near, keep, terms + (keep ? i : 0));
+        i += left;
     }
     return FN(total)(&sum);
 }
@@ -153,26 +194,19 @@ static inline vpair FN(across)(vpair total)
     return ss_fast_two_sum(v_set1(sum), v_set1(low));
 }
 
+/* `rest` leaves one peak out. `terms` has room for a whole STEP beyond n. */
 static ss_sum FN(sum_tile)(const REAL *x, ptrdiff_t n, int rest, double *terms)
 {
-    REAL peak, second;
-    FN(peaks)(x, n, &peak, rest ? &second : NULL);
-    if (!(peak < (REAL)INFINITY && peak > -(REAL)INFINITY)) return FN(special)(x, n);
-    ss_sum sum = {(double)peak, 0.0, 0.0, 0.0};
-    if (fabs(sum.peak) > SS_HUGE) return FN(special)(x, n);
-    const double bound = rest ? (double)second : sum.peak;
-    if (!(bound > -SS_HUGE)) return FN(special)(x, n);
-    vpair total = FN(across)(rest    ? FN(sum_terms)(x, n, bound, 1, NULL)
-                             : terms ? FN(sum_terms)(x, n, bound, 0, terms)
-                                     : FN(sum_terms)(x, n, bound, 0, NULL));
-    if (rest) {
-        SS_TABLES;
-        vpair extra = FN(term)(v_set1(bound), ss_scale_bits(ss_exponent(v_set1(bound)), 0), table_hi, table_lo);
-        total = ss_pair_add(total, ss_pair(v_sub(v_set1(0.0), extra.hi), v_sub(v_set1(0.0), extra.lo)));
-    }
-    sum.hi = lane(total.hi);
-    sum.lo = lane(total.lo);
-    sum.exponent = lane(ss_exponent(v_set1(bound)));
+    const FN(extent) extent = rest ? FN(scan)(x, n, 1) : FN(scan)(x, n, 0);
+    const double bound = (double)(rest ? extent.second : extent.peak);
+    if (!ss_reducible((double)extent.peak) || !ss_reducible(bound)) return FN(special)(x, n);
+    const int near = SINGLE && fabs(bound) <= SS_EXP_NEAR;
+    const ptrdiff_t skip = rest ? extent.at : -1;
+    const vpair total = FN(across)(terms  ? near ? FN(sum_terms)(x, n, bound, skip, 1, 1, terms)
+                                                 : FN(sum_terms)(x, n, bound, skip, 0, 1, terms)
+                                   : near ? FN(sum_terms)(x, n, bound, skip, 1, 0, NULL)
+                                          : FN(sum_terms)(x, n, bound, skip, 0, 0, NULL));
+    const ss_sum sum = {(double)extent.peak, lane(total.hi), lane(total.lo), lane(ss_exponent(v_set1(bound))), skip};
     return sum;
 }
 
@@ -191,8 +225,7 @@ static ss_sum FN(merge)(ss_sum a, ss_sum b, int rest)
         return a;
     }
     /* a peak of -inf has no terms; beyond SS_HUGE the row is summed again with a shift, or b does not matter */
-    if (isnan(a.hi) || a.peak == INFINITY || b.peak == -INFINITY || fabs(a.peak) > SS_HUGE || fabs(b.peak) > SS_HUGE)
-        return a;
+    if (isnan(a.hi) || !ss_reducible(a.peak) || !ss_reducible(b.peak)) return a;
     /* Between finite peaks: add at the larger scale. Exact shifts; the pair additions lose 2^-105 each. */
     SS_TABLES;
     vpair sum = ss_pair(v_set1(a.hi), v_set1(a.lo)), other = ss_pair(v_set1(b.hi), v_set1(b.lo));
@@ -224,5 +257,21 @@ static ss_sum FN(part)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdif
     }
     return sum;
 }
+
+/* The same for a whole row, whose terms are kept tile by tile; exponents[tile] is NaN where a tile has none. */
+static ss_sum FN(kept_sum)(const ss_job *job, ss_offsets at, double *terms, double *exponents)
+{
+    REAL buffer[TILE + STEP];
+    ss_sum sum = {-INFINITY, 0.0, 0.0, 0.0};
+    for (ptrdiff_t i = 0; i < job->n; i += TILE) {
+        const ptrdiff_t length = job->n - i < TILE ? job->n - i : TILE;
+        ss_sum next = FN(sum_tile)(FN(tile)(job, at, i, length, 0.0, buffer), length, 0, terms);
+        *exponents++ = next.hi > 0.0 && isfinite(next.peak) ? next.exponent : NAN;
+        sum = i == 0 ? next : FN(merge)(sum, next, 0);
+        terms += FN(KEPT);
+    }
+    return sum;
+}
 #include "conclude.inc.h"
+#include "blocks.inc.h"
 #include "panels.inc.h"

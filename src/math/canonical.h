@@ -3,8 +3,9 @@
 #ifndef SS_MATH_CANONICAL_H
 #define SS_MATH_CANONICAL_H
 
-/* Bits kept below the leading one, and the proven relative error of any hot loop. A loop adds at most TILE / 4W = 1024 / W terms
-   to one accumulator before it is emptied into a pair; subtracting e^second at most doubles the relative error.
+/* Bits kept below the leading one, and the proven relative error of any hot loop. A loop adds at most TILE / 4W =
+   1024 / W terms to one accumulator before it is emptied into a pair; subtracting e^second, as panels do, at most
+   doubles the relative error.
    float32: 1024 / W * 2^-53 * 2.  float64: 2^-73 / W^2 * 2, see accumulate in loops/real_f64.inc.h. */
 #define SS_CANONICAL_BITS_SINGLE 30
 #define SS_CANONICAL_BITS_PAIR 60
@@ -26,7 +27,7 @@ static inline vpair ss_canonical_round(vpair sum, int bits)
     return ss_fast_two_sum(sum.hi, v_sub(v_add(sum.lo, magic), magic));
 }
 
-/* The canonical rounding of `sum`; *certain gets the lanes in which no sum within `error` (relative) rounds elsewhere. */
+/* The canonical rounding of `sum`; *certain: the lanes in which no sum within `error` (relative) rounds elsewhere. */
 static inline vpair ss_canonical(vpair sum, int bits, double error, vm *certain)
 {
     vd slack = v_mul(sum.hi, v_set1(error));

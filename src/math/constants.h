@@ -43,10 +43,18 @@ static const uint64_t SS_EXP_LO[16] = {
     0x3c8ba1cd345dcc81ULL, 0x3c741065895048ddULL, 0x3c74ed02d75b3707ULL, 0xbc8f9c23179c2893ULL,
 };
 
-// c1, c2, c3: e^r ~ 1 + r (c1 + r (c2 + r c3)), |r| <= ln2/32 (1 + 2^-20); minimax of the relative error, which is
-// about 2^-29.24. Origin: docs/constants/exp.py.
-static const double SS_EXP3[3] = {
-    0x1.0000000d0b0b1p+0, 0x1.00021f6cbb6fap-1, 0x1.55523b3617060p-3,
+// c0, c1, c2: e^r ~ lead (c0 + r (c1 + r (c2 + r))), |r| <= ln2/32 (1 + 2^-20); minimax of the relative error, which is
+// about 2^-29.70. Origin: docs/constants/exp.py.
+static const double SS_EXP_CUBIC[3] = {
+    0x1.80024eccae023p+2, 0x1.80024ee4533dbp+2, 0x1.800626cac4e4fp+1,
+};
+
+// bits(RN(lead 2^(j/16))) - (j << 48), mod 2^64, used as SS_EXP_HI is. Origin: docs/constants/exp.py.
+static const uint64_t SS_EXP_CUBIC_POWER[16] = {
+    0x3fc5553482a35943ULL, 0x3fc546fe4a95d6d8ULL, 0x3fc5437c8572d441ULL, 0x3fc54b2887b7af48ULL,
+    0x3fc55e81050c1affULL, 0x3fc57e0a4d245e9fULL, 0x3fc5aa4e8b55a44fULL, 0x3fc5e3de08fae508ULL,
+    0x3fc62b4f72ca5912ULL, 0x3fc68140213cbe36ULL, 0x3fc6732a32149f31ULL, 0x3fc62d9be8dd25e8ULL,
+    0x3fc5f04ecc70b1bbULL, 0x3fc5bba06bb8aa5aULL, 0x3fc58ff27a043719ULL, 0x3fc56daafdfae258ULL,
 };
 
 // d0..d5: e^r - 1 ~ r + r^2 (d0 + d1 r + ... + d5 r^5) on the same interval; minimax of the error relative to e^r,
@@ -58,126 +66,51 @@ static const double SS_EXP7[6] = {
 
 // ---- log ----
 //
-// z in [1, 2), entry i = its top 7 mantissa bits. From the split index on, y = z/2 (and the exponent goes up by one),
-// below it y = z. log y = -log(inv) + log1p(f), f = y inv - 1.
+// z in [1, 2), entry i = z rounded to 1 + i/16 (2 counts as 1 of the next exponent). From the split index on, y = z/2
+// (and the exponent goes up by one), below it y = z. log y = -log(inv) + log1p(f), f = y inv - 1. The tables hold the
+// bits of doubles, for the table lookup of the vector vocabulary.
 
-// The first index that is halved: z >= 1 + 53/128 = 1.4140625. Origin: docs/constants/log.py.
-static const int SS_LOG_SPLIT_INDEX = 53;
+// The first index that is halved: z >= 1 + 6.5/16 = 1.40625. Origin: docs/constants/log.py.
+static const int SS_LOG_SPLIT_INDEX = 7;
 
-// inv: the multiple of 2^-7 with the least max |f| on its interval; 1 for the entries next to z = 1 and z = 2.
-// max |f| = 2^-7 over all entries, and f = y inv - 1 is exactly a double. Origin: docs/constants/log.py.
-static const double SS_LOG_INV[128] = {
-    0x1.0000000000000p+0, 0x1.fc00000000000p-1, 0x1.f800000000000p-1, 0x1.f400000000000p-1,
-    0x1.f000000000000p-1, 0x1.ec00000000000p-1, 0x1.e800000000000p-1, 0x1.e400000000000p-1,
-    0x1.e000000000000p-1, 0x1.dc00000000000p-1, 0x1.d800000000000p-1, 0x1.d400000000000p-1,
-    0x1.d400000000000p-1, 0x1.d000000000000p-1, 0x1.cc00000000000p-1, 0x1.c800000000000p-1,
-    0x1.c400000000000p-1, 0x1.c400000000000p-1, 0x1.c000000000000p-1, 0x1.bc00000000000p-1,
-    0x1.b800000000000p-1, 0x1.b800000000000p-1, 0x1.b400000000000p-1, 0x1.b000000000000p-1,
-    0x1.ac00000000000p-1, 0x1.ac00000000000p-1, 0x1.a800000000000p-1, 0x1.a400000000000p-1,
-    0x1.a400000000000p-1, 0x1.a000000000000p-1, 0x1.9c00000000000p-1, 0x1.9c00000000000p-1,
-    0x1.9800000000000p-1, 0x1.9400000000000p-1, 0x1.9400000000000p-1, 0x1.9000000000000p-1,
-    0x1.9000000000000p-1, 0x1.8c00000000000p-1, 0x1.8800000000000p-1, 0x1.8800000000000p-1,
-    0x1.8400000000000p-1, 0x1.8400000000000p-1, 0x1.8000000000000p-1, 0x1.8000000000000p-1,
-    0x1.7c00000000000p-1, 0x1.7800000000000p-1, 0x1.7800000000000p-1, 0x1.7400000000000p-1,
-    0x1.7400000000000p-1, 0x1.7000000000000p-1, 0x1.7000000000000p-1, 0x1.6c00000000000p-1,
-    0x1.6c00000000000p-1, 0x1.6a00000000000p+0, 0x1.6800000000000p+0, 0x1.6600000000000p+0,
-    0x1.6400000000000p+0, 0x1.6200000000000p+0, 0x1.6000000000000p+0, 0x1.5e00000000000p+0,
-    0x1.5c00000000000p+0, 0x1.5a00000000000p+0, 0x1.5800000000000p+0, 0x1.5600000000000p+0,
-    0x1.5400000000000p+0, 0x1.5200000000000p+0, 0x1.5000000000000p+0, 0x1.5000000000000p+0,
-    0x1.4e00000000000p+0, 0x1.4c00000000000p+0, 0x1.4a00000000000p+0, 0x1.4800000000000p+0,
-    0x1.4600000000000p+0, 0x1.4600000000000p+0, 0x1.4400000000000p+0, 0x1.4200000000000p+0,
-    0x1.4000000000000p+0, 0x1.3e00000000000p+0, 0x1.3e00000000000p+0, 0x1.3c00000000000p+0,
-    0x1.3a00000000000p+0, 0x1.3800000000000p+0, 0x1.3800000000000p+0, 0x1.3600000000000p+0,
-    0x1.3400000000000p+0, 0x1.3200000000000p+0, 0x1.3200000000000p+0, 0x1.3000000000000p+0,
-    0x1.2e00000000000p+0, 0x1.2e00000000000p+0, 0x1.2c00000000000p+0, 0x1.2a00000000000p+0,
-    0x1.2a00000000000p+0, 0x1.2800000000000p+0, 0x1.2600000000000p+0, 0x1.2600000000000p+0,
-    0x1.2400000000000p+0, 0x1.2200000000000p+0, 0x1.2200000000000p+0, 0x1.2000000000000p+0,
-    0x1.1e00000000000p+0, 0x1.1e00000000000p+0, 0x1.1c00000000000p+0, 0x1.1c00000000000p+0,
-    0x1.1a00000000000p+0, 0x1.1800000000000p+0, 0x1.1800000000000p+0, 0x1.1600000000000p+0,
-    0x1.1600000000000p+0, 0x1.1400000000000p+0, 0x1.1200000000000p+0, 0x1.1200000000000p+0,
-    0x1.1000000000000p+0, 0x1.1000000000000p+0, 0x1.0e00000000000p+0, 0x1.0e00000000000p+0,
-    0x1.0c00000000000p+0, 0x1.0a00000000000p+0, 0x1.0a00000000000p+0, 0x1.0800000000000p+0,
-    0x1.0800000000000p+0, 0x1.0600000000000p+0, 0x1.0600000000000p+0, 0x1.0400000000000p+0,
-    0x1.0400000000000p+0, 0x1.0200000000000p+0, 0x1.0200000000000p+0, 0x1.0000000000000p+0,
+// inv: the multiple of 2^-10 with the least max |f| on its interval; 1 for the entry next to z = 1 and z = 2.
+// max |f| = 2^-5 over all entries. Origin: docs/constants/log.py.
+static const uint64_t SS_LOG_INV[16] = {
+    0x3ff0000000000000ULL, 0x3fee200000000000ULL, 0x3fec700000000000ULL, 0x3feaf00000000000ULL,
+    0x3fe9980000000000ULL, 0x3fe8600000000000ULL, 0x3fe7480000000000ULL, 0x3ff6440000000000ULL,
+    0x3ff5540000000000ULL, 0x3ff47c0000000000ULL, 0x3ff3b00000000000ULL, 0x3ff2f80000000000ULL,
+    0x3ff2480000000000ULL, 0x3ff1a80000000000ULL, 0x3ff1100000000000ULL, 0x3ff0840000000000ULL,
 };
 
 // RN(-log inv). Origin: docs/constants/log.py.
-static const double SS_LOG_HI[128] = {
-    0x0.0p+0, 0x1.010157588de71p-7, 0x1.0205658935847p-6, 0x1.8492528c8cabfp-6,
-    0x1.0415d89e74444p-5, 0x1.466aed42de3eap-5, 0x1.894aa149fb343p-5, 0x1.ccb73cdddb2ccp-5,
-    0x1.08598b59e3a07p-4, 0x1.2aa04a44717a5p-4, 0x1.4d3115d207eacp-4, 0x1.700d30aeac0e1p-4,
-    0x1.700d30aeac0e1p-4, 0x1.9335e5d594989p-4, 0x1.b6ac88dad5b1cp-4, 0x1.da727638446a2p-4,
-    0x1.fe89139dbd566p-4, 0x1.fe89139dbd566p-4, 0x1.1178e8227e47cp-3, 0x1.23d712a49c202p-3,
-    0x1.365fcb0159016p-3, 0x1.365fcb0159016p-3, 0x1.4913d8333b561p-3, 0x1.5bf406b543db2p-3,
-    0x1.6f0128b756abcp-3, 0x1.6f0128b756abcp-3, 0x1.823c16551a3c2p-3, 0x1.95a5adcf7017fp-3,
-    0x1.95a5adcf7017fp-3, 0x1.a93ed3c8ad9e3p-3, 0x1.bd087383bd8adp-3, 0x1.bd087383bd8adp-3,
-    0x1.d1037f2655e7bp-3, 0x1.e530effe71012p-3, 0x1.e530effe71012p-3, 0x1.f991c6cb3b379p-3,
-    0x1.f991c6cb3b379p-3, 0x1.07138604d5862p-2, 0x1.1178e8227e47cp-2, 0x1.1178e8227e47cp-2,
-    0x1.1bf99635a6b95p-2, 0x1.1bf99635a6b95p-2, 0x1.269621134db92p-2, 0x1.269621134db92p-2,
-    0x1.314f1e1d35ce4p-2, 0x1.3c25277333184p-2, 0x1.3c25277333184p-2, 0x1.4718dc271c41bp-2,
-    0x1.4718dc271c41bp-2, 0x1.522ae0738a3d8p-2, 0x1.522ae0738a3d8p-2, 0x1.5d5bddf595f30p-2,
-    0x1.5d5bddf595f30p-2, -0x1.62c82f2b9c795p-2, -0x1.5d1bdbf5809cap-2, -0x1.5767717455a6cp-2,
-    -0x1.51aad872df82dp-2, -0x1.4be5f957778a1p-2, -0x1.4618bc21c5ec2p-2, -0x1.404308686a7e4p-2,
-    -0x1.3a64c556945eap-2, -0x1.347dd9a987d55p-2, -0x1.2e8e2bae11d31p-2, -0x1.2895a13de86a3p-2,
-    -0x1.22941fbcf7966p-2, -0x1.1c898c16999fbp-2, -0x1.1675cababa60ep-2, -0x1.1675cababa60ep-2,
-    -0x1.1058bf9ae4ad5p-2, -0x1.0a324e27390e3p-2, -0x1.0402594b4d041p-2, -0x1.fb9186d5e3e2bp-3,
-    -0x1.ef0adcbdc5936p-3, -0x1.ef0adcbdc5936p-3, -0x1.e27076e2af2e6p-3, -0x1.d5c216b4fbb91p-3,
-    -0x1.c8ff7c79a9a22p-3, -0x1.bc286742d8cd6p-3, -0x1.bc286742d8cd6p-3, -0x1.af3c94e80bff3p-3,
-    -0x1.a23bc1fe2b563p-3, -0x1.9525a9cf456b4p-3, -0x1.9525a9cf456b4p-3, -0x1.87fa06520c911p-3,
-    -0x1.7ab890210d909p-3, -0x1.6d60fe719d21dp-3, -0x1.6d60fe719d21dp-3, -0x1.5ff3070a793d4p-3,
-    -0x1.526e5e3a1b438p-3, -0x1.526e5e3a1b438p-3, -0x1.44d2b6ccb7d1ep-3, -0x1.371fc201e8f74p-3,
-    -0x1.371fc201e8f74p-3, -0x1.29552f81ff523p-3, -0x1.1b72ad52f67a0p-3, -0x1.1b72ad52f67a0p-3,
-    -0x1.0d77e7cd08e59p-3, -0x1.fec9131dbeabbp-4, -0x1.fec9131dbeabbp-4, -0x1.e27076e2af2e6p-4,
-    -0x1.c5e548f5bc743p-4, -0x1.c5e548f5bc743p-4, -0x1.a926d3a4ad563p-4, -0x1.a926d3a4ad563p-4,
-    -0x1.8c345d6319b21p-4, -0x1.6f0d28ae56b4cp-4, -0x1.6f0d28ae56b4cp-4, -0x1.51b073f06183fp-4,
-    -0x1.51b073f06183fp-4, -0x1.341d7961bd1d1p-4, -0x1.16536eea37ae1p-4, -0x1.16536eea37ae1p-4,
-    -0x1.f0a30c01162a6p-5, -0x1.f0a30c01162a6p-5, -0x1.b42dd711971bfp-5, -0x1.b42dd711971bfp-5,
-    -0x1.77458f632dcfcp-5, -0x1.39e87b9febd60p-5, -0x1.39e87b9febd60p-5, -0x1.f829b0e783300p-6,
-    -0x1.f829b0e783300p-6, -0x1.7b91b07d5b11bp-6, -0x1.7b91b07d5b11bp-6, -0x1.fc0a8b0fc03e4p-7,
-    -0x1.fc0a8b0fc03e4p-7, -0x1.fe02a6b106789p-8, -0x1.fe02a6b106789p-8, 0x0.0p+0,
+static const uint64_t SS_LOG_HI[16] = {
+    0x0000000000000000ULL, 0x3faeea31c006b87cULL, 0x3fbe3707ee30487bULL, 0x3fc60b3100b09476ULL,
+    0x3fcc97f8079d44ecULL, 0x3fd16b5ccbacfb73ULL, 0x3fd45b8c0a17df13ULL, 0xbfd5262deeb98879ULL,
+    0xbfd26561f133862dULL, 0xbfcfa01c3bb57cbcULL, 0xbfca8becfc882f19ULL, 0xbfc5c940075972b9ULL,
+    0xbfc10f8e422539b1ULL, 0xbfb9375e55595edeULL, 0xbfb075983598e471ULL, 0xbfa03d5d85e73eefULL,
 };
 
 // RN(-log inv - SS_LOG_HI). Origin: docs/constants/log.py.
-static const double SS_LOG_LO[128] = {
-    0x0.0p+0, 0x1.46662d417ced0p-62, 0x1.27c8e8416e71fp-60, -0x1.d192d0619fa67p-60,
-    0x1.c05cf1d753622p-59, -0x1.cdd6f7f4a137ep-59, 0x1.a8be97660a23dp-60, -0x1.e48fb0500efd4p-59,
-    -0x1.dd7009902bf32p-58, -0x1.d15d38d2fa3f7p-58, 0x1.769f42c7842ccp-58, -0x1.72566212cdd05p-61,
-    -0x1.72566212cdd05p-61, -0x1.478a85704ccb7p-58, -0x1.0057eed1ca59fp-59, 0x1.401fa71733019p-58,
-    -0x1.ac9f4215f9393p-58, -0x1.ac9f4215f9393p-58, -0x1.0e63a5f01c691p-58, -0x1.6e38161051d69p-57,
-    0x1.7d411a5b944adp-58, 0x1.7d411a5b944adp-58, -0x1.0d5604930f135p-58, -0x1.1f5b44c0df7e7p-61,
-    -0x1.8de59c21e166cp-57, -0x1.8de59c21e166cp-57, -0x1.1232ce70be781p-57, 0x1.142c507fb7a3dp-58,
-    0x1.142c507fb7a3dp-58, 0x1.bcafa9de97203p-57, 0x1.dd355f6a516d7p-60, 0x1.dd355f6a516d7p-60,
-    0x1.60629242471a2p-57, 0x1.2276041f43042p-59, 0x1.2276041f43042p-59, 0x1.f665066f980a2p-57,
-    0x1.f665066f980a2p-57, 0x1.cdb16ed4e9138p-56, -0x1.0e63a5f01c691p-57, -0x1.0e63a5f01c691p-57,
-    -0x1.12aeb84249223p-57, -0x1.12aeb84249223p-57, 0x1.e0efadd9db02bp-56, 0x1.e0efadd9db02bp-56,
-    -0x1.3d69909e5c3dcp-56, -0x1.2ad27e50a8ec6p-56, -0x1.2ad27e50a8ec6p-56, 0x1.8fb4c14c56eefp-60,
-    0x1.8fb4c14c56eefp-60, -0x1.8f7e9b38a6979p-57, -0x1.8f7e9b38a6979p-57, -0x1.6541148cbb8a2p-56,
-    -0x1.6541148cbb8a2p-56, -0x1.7b7af915300e5p-57, -0x1.4236383dc7fe1p-56, -0x1.526adb283660cp-56,
-    -0x1.3927ac19f55e3p-59, 0x1.259b35b04813dp-57, -0x1.f42decdeccf1dp-56, 0x1.0bcfb6082ce6dp-56,
-    0x1.c68651945f97cp-57, 0x1.4dd4c580919f8p-57, 0x1.8f4cdb95ebdf9p-56, -0x1.7ad24c13f040ep-56,
-    0x1.76f5eb09628afp-56, 0x1.0e5c62aff1c44p-60, -0x1.ce63eab883717p-61, -0x1.ce63eab883717p-61,
-    -0x1.89fa0ab4cb31dp-58, -0x1.7dcfde8061c03p-56, 0x1.28ec217a5022dp-57, 0x1.caaae64f21acbp-57,
-    -0x1.48637950dc20dp-57, -0x1.48637950dc20dp-57, 0x1.61578001e0162p-59, -0x1.6e443597e4d40p-57,
-    0x1.4f689f8434012p-57, -0x1.4fce744870f55p-58, -0x1.4fce744870f55p-58, 0x1.398cff3641985p-58,
-    -0x1.93711b07a998cp-59, -0x1.d904c1d4e2e26p-57, -0x1.d904c1d4e2e26p-57, 0x1.bf7fdbfa08d9ap-57,
-    -0x1.be36b2d6a0608p-59, 0x1.caae268ecd179p-57, 0x1.caae268ecd179p-57, 0x1.bc60efafc6f6ep-58,
-    0x1.746ff8a470d3ap-57, 0x1.746ff8a470d3ap-57, -0x1.9f4f6543e1f88p-57, -0x1.de6cb62af18a0p-58,
-    -0x1.de6cb62af18a0p-58, -0x1.301771c407dbfp-57, -0x1.483023472cd74p-58, -0x1.483023472cd74p-58,
-    -0x1.9a5dc5e9030acp-57, 0x1.5746b9981b36cp-58, 0x1.5746b9981b36cp-58, 0x1.61578001e0162p-60,
-    -0x1.5d617ef8161b1p-60, -0x1.5d617ef8161b1p-60, -0x1.942f48aa70ea9p-58, -0x1.942f48aa70ea9p-58,
-    0x1.4a697ab3424a9p-61, 0x1.906d99184b992p-58, 0x1.906d99184b992p-58, -0x1.a49e39a1a8be4p-58,
-    -0x1.a49e39a1a8be4p-58, 0x1.b599f227becbbp-58, 0x1.79da3e8c22cdap-60, 0x1.79da3e8c22cdap-60,
-    -0x1.85f325c5bbacdp-59, -0x1.85f325c5bbacdp-59, 0x1.eb9759c130499p-60, 0x1.eb9759c130499p-60,
-    -0x1.18d3ca87b9296p-59, 0x1.5bfa937f551bbp-59, 0x1.5bfa937f551bbp-59, -0x1.33e3f04f1ef23p-60,
-    -0x1.33e3f04f1ef23p-60, 0x1.5b602ace3a510p-60, 0x1.5b602ace3a510p-60, 0x1.83092c59642a1p-62,
-    0x1.83092c59642a1p-62, 0x1.e44b7e3711ebfp-67, 0x1.e44b7e3711ebfp-67, 0x0.0p+0,
+static const uint64_t SS_LOG_LO[16] = {
+    0x0000000000000000ULL, 0xbc43e4fc93b7b66cULL, 0x3c509ccecd579d99ULL, 0xbc55b2623e05016bULL,
+    0x3c661a8c6e6c4ee7ULL, 0x3c766fbd28b40935ULL, 0x3c7dbe305eaf5a20ULL, 0xbc5823ddad7fcfa1ULL,
+    0xbc610cdf548bd15cULL, 0xbc41c0a3c50f47adULL, 0x3c5e8c37918c39ebULL, 0xbc5adccb73379cc5ULL,
+    0xbc58f798d39f1b7dULL, 0x3c4e463f9e4dd920ULL, 0xbc480da5333c45b8ULL, 0xbc22c1da539d60edULL,
 };
 
-// a0..a7: log1p(f) ~ f - f^2/2 + f^3 (a0 + a1 f + ... + a7 f^7), |f| <= 2^-7 (1 + 2^-20); minimax of the error
-// relative to f, which is about 2^-73.92. Origin: docs/constants/log.py.
-static const double SS_LOG1P[8] = {
-    0x1.5555555555555p-2, -0x1.0000000000000p-2, 0x1.99999999a9d78p-3, -0x1.5555555555647p-3,
-    0x1.24924218357c5p-3, -0x1.ffffffdd7e0b0p-4, 0x1.c8fa450af7f28p-4, -0x1.99a5ac20ac2d3p-4,
+// a0..a8: log1p(f) ~ f - f^2/2 + f^3 (a0 + a1 f + ... + a8 f^8), |f| <= 2^-5 (1 + 2^-20); minimax of the error
+// relative to f, which is about 2^-67.97. Origin: docs/constants/log.py.
+static const double SS_LOG1P[9] = {
+    0x1.5555555555555p-2, -0x1.ffffffffffeffp-3, 0x1.999999999a7d6p-3, -0x1.5555555780bcep-3,
+    0x1.2492491f1d1b0p-3, -0x1.ffffcf943db71p-4, 0x1.c71c760443078p-4, -0x1.9a732aac1338ap-4,
+    0x1.74ed1093affc2p-4,
+};
+
+// b0..b5: log((1 + s) / (1 - s)) ~ 2 s + s w (b0 + b1 w + ... + b5 w^5), w = s^2, |s| <= 1/5 (1 + 2^-21); minimax of
+// the error relative to 2 s, which is about 2^-42.40. Origin: docs/constants/log.py.
+static const double SS_LOG_SINGLE[6] = {
+    0x1.55555555d71b4p-1, 0x1.9999999c3509fp-2, 0x1.2492352b4b3f3p-2, 0x1.c71c347c1bd16p-3,
+    0x1.7520c18128105p-3, 0x1.3bed12235ffd3p-3,
 };
 
 #endif  // STABLESOFT_MATH_CONSTANTS_H

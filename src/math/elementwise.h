@@ -29,12 +29,12 @@ static inline vd ss_lower(vm far, vd a) { return v_select(far, v_mul(a, v_set1(0
 typedef struct { vpair term, expm1; vm small; } ss_powers;
 
 /* e^x 2^s, and expm1(x) in the lanes `small`, where |x| < ln2/31.   Error: 2^-63 of the term, 2^-59 of expm1.
-   ss_exp_pair with the rest of r kept, and the product with the table's power as a pair. */
+   ss_exp_term with the rest of r kept, and the product with the table's power as a pair. */
 static inline ss_powers ss_exp_sharp(vpair x, vi scale)
 {
     vtab16 table_hi = v_tab16(SS_EXP_HI), table_lo = v_tab16(SS_EXP_LO);
-    vd shifted = v_fma(x.hi, v_set1(SS_LOG2E), v_set1(SS_EXP_MAGIC)), k = v_sub(shifted, v_set1(SS_EXP_MAGIC));
-    vi n = v_int(shifted), exponent = vi_add(vi_sll(n, 48), scale);
+    vd shifted = v_fma(x.hi, v_set1(SS_LOG2E), v_dbl(scale)), k = v_sub(shifted, v_dbl(scale));
+    vi n = v_int(shifted), exponent = vi_sll(n, 48);
     vpair r = ss_two_sum(v_fnma(k, v_set1(SS_LN2_HI), x.hi), v_fnma(k, v_set1(SS_LN2_LO), x.lo));
     vd p = v_set1(SS_EXP7[5]);
     for (int i = 4; i >= 0; i--) p = v_fma(p, r.hi, v_set1(SS_EXP7[i]));
@@ -73,7 +73,7 @@ static inline vd expit_of_f64(vd x)
     vd t = ss_negative(v_min(v_set1(40.0), v_max(v_set1(SS_LOWEST), x)));
     vm far = v_lt(v_set1(-SS_FAR), t);
     vi scale = ss_scale_bits(v_select(far, v_set1(SS_LIFT), v_set1(0.0)), 0);
-    vpair term = ss_exp_pair(t, v_set1(0.0), scale, v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
+    vpair term = ss_exp_term(t, scale, v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
     vpair sum = ss_two_sum(v_select(far, v_set1(0.0), v_set1(1.0)), term.hi);
     sum = ss_fast_two_sum(sum.hi, v_add(sum.lo, term.lo));
     vd q = v_div(v_set1(1.0), sum.hi);
@@ -85,7 +85,7 @@ static inline vd softplus_of_f64(vd x)
 {
     vd t = v_max(v_set1(SS_LOWEST), ss_negative(ss_abs(x)));
     vm far = v_lt(t, v_set1(SS_FAR)), cancelled;
-    vpair term = ss_exp_pair(t, v_set1(0.0), ss_lift(far), v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
+    vpair term = ss_exp_term(t, ss_lift(far), v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
     vpair log = ss_choose(far, term, ss_log1p_near(term, ss_log1p_pair(term)));
     return ss_join(v_max(v_set1(0.0), x), log, far, &cancelled);
 }
@@ -182,8 +182,8 @@ static inline vd logsubexp_of_f64(vd a, vd b, vm *cancelled)
 /* e^x, and expm1(x) in the lanes `small`.   Error: 2^-42 of the term, 2^-36 of expm1 */
 static inline vd ss_exp_light(vd x, vd *expm1, vm *small)
 {
-    ss_reduced a = ss_reduce(x);
-    vd power = v_dbl(vi_add(v_tab16_at(v_tab16(SS_EXP_HI), a.n), vi_sll(a.n, 48)));
+    ss_reduced a = ss_reduce(x, ss_no_scale());
+    vd power = ss_power(v_tab16(SS_EXP_HI), a.n);
     vd p = v_fma(v_set1(SS_EXP7[3]), a.r, v_set1(SS_EXP7[2]));
     p = v_fma(p, a.r, v_set1(SS_EXP7[1]));
     p = v_fma(p, a.r, v_set1(SS_EXP7[0]));
@@ -195,16 +195,14 @@ static inline vd ss_exp_light(vd x, vd *expm1, vm *small)
 /* log(one + low), |low| <= ulp(one).   Error: 2^-36 relative */
 static inline vd ss_log_light(vd one, vd low)
 {
-    vi bits = v_int(one), index = vi_and(vi_srl(bits, 45), vi_set1(127));
-    vi biased = vi_srl(vi_add(vi_srl(bits, 45), vi_set1(128 - SS_LOG_SPLIT_INDEX)), 7);
-    vd k = v_sub(v_dbl(vi_add(biased, v_int(v_set1(0x1p52)))), v_set1(0x1p52 + 1023.0));
-    vd down = v_dbl(vi_sll(vi_sub(vi_set1(2046), biased), 52)), inv = v_gather(SS_LOG_INV, index);
-    vd g = v_fma(v_mul(low, down), inv, v_fma(v_mul(one, down), inv, v_set1(-1.0)));
-    vd p = v_fma(v_set1(SS_LOG1P[2]), g, v_set1(SS_LOG1P[1]));
-    p = v_fma(p, g, v_set1(SS_LOG1P[0]));
+    ss_log_reduced a = ss_log_reduce(one);
+    vd inv = ss_log_at(SS_LOG_INV, a.index);
+    vd g = v_fma(v_mul(low, a.down), inv, v_fma(v_mul(one, a.down), inv, v_set1(-1.0)));
+    vd p = v_set1(SS_LOG1P[4]);
+    for (int i = 3; i >= 0; i--) p = v_fma(p, g, v_set1(SS_LOG1P[i]));
     p = v_fma(p, g, v_set1(-0.5));
     vd series = v_fma(v_mul(g, g), p, g);
-    return v_add(v_fma(k, v_set1(SS_LN2_HI), v_gather(SS_LOG_HI, index)), series);
+    return v_add(v_fma(a.k, v_set1(SS_LN2_HI), ss_log_at(SS_LOG_HI, a.index)), series);
 }
 
 static inline vd ss_log1p_light(vd f)
@@ -213,11 +211,14 @@ static inline vd ss_log1p_light(vd f)
     return ss_log_light(one.hi, one.lo);
 }
 
-static inline vd expit_of_f32(vd x)
+/* Of `count` vectors, a constant, side by side. */
+static SS_INLINE void expits_of_f32(const vd *x, int count, vd *y)
 {
-    vd t = v_min(v_set1(-SS_LOWEST_SINGLE), v_max(v_set1(SS_LOWEST_SINGLE), x));
-    vd term = ss_exp_single(ss_negative(t), vi_set1(0), v_tab16(SS_EXP_HI));
-    return v_div(v_set1(1.0), v_add(v_set1(1.0), term));
+    vd t[4];
+    ss_single term[4];
+    for (int i = 0; i < count; i++) t[i] = v_min(v_set1(-SS_LOWEST_SINGLE), v_max(v_set1(SS_LOWEST_SINGLE), x[i]));
+    ss_exp_factors(t, count, ss_no_scale(), 1, 1, term);
+    for (int i = 0; i < count; i++) y[i] = v_div(v_set1(1.0), v_fma(term[i].power, term[i].p, v_set1(1.0)));
 }
 
 static inline vd softplus_of_f32(vd x)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Exact sum of doubles: base-2^32 digits at absolute bit positions, added as integers, so no order can change them.
-   A number is cut digit by digit (towards zero); digits below the window are dropped, which depends on the number alone.
+   A number is cut digit by digit (towards zero); digits below the window are dropped, as the number alone decides.
    Method: superaccumulator, Neal 2015 (arXiv 1505.05571), with a window of 8 digits below the largest term. */
 #ifndef SS_MATH_EXACT_H
 #define SS_MATH_EXACT_H

@@ -29,7 +29,7 @@ static inline vpair ss_two_prod(vd a, vd b)
     return ss_pair(product, v_fma(a, b, v_sub(v_set1(0.0), product)));
 }
 
-/* Relative error of the sum of two pairs of one sign: 2^-105 ("accurate" addition, 20 operations). */
+/* Relative error of the sum of two pairs: 3 2^-106 ("accurate" addition, 20 operations). */
 static inline vpair ss_pair_add(vpair a, vpair b)
 {
     vpair high = ss_two_sum(a.hi, b.hi), low = ss_two_sum(a.lo, b.lo);

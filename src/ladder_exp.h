@@ -1,11 +1,46 @@
-/* The level of two limbs, where nearly every sum ends: terms and their sum in units of 2^-126. For ladder.c, and for
-   the lanes of a GPU, which add such terms in parallel. */
-#ifndef STABLESOFT_LADDER_FAST_H
-#define STABLESOFT_LADDER_FAST_H
+/* SPDX-License-Identifier: BSD-3-Clause
+   e^x in fixed point, for ladder.c: a fast level of two limbs, and any number of limbs. */
+#ifndef STABLESOFT_LADDER_EXP_H
+#define STABLESOFT_LADDER_EXP_H
+
+#include "ladder_limbs.h"
+
+#include "ladder_const.h"
 
 #define INV_LN2 1.4426950408889634
 
-static inline double floor_k(double x) { return floor(x * INV_LN2); }
+/* ---- pieces shared by all levels ---- */
+
+static void split(double v, uint64_t *m, int *e) /* v = m 2^e, 2^52 <= m < 2^53; v > 0 */
+{
+    *m = (uint64_t)ldexp(frexp(v, e), 53);
+    *e -= 53;
+}
+
+/* m 2^e at unit 2^-p0 into a[0..n-1], which is zero; the part below the unit is dropped */
+static void place(uint64_t *a, int n, uint64_t m, int e, int p0)
+{
+    int p = p0 + e;
+    if (p < 0) {
+        if (p > -64) a[0] = m >> -p;
+        return;
+    }
+    int w = p >> 6, off = p & 63;
+    if (w < n) a[w] = m << off;
+    if (off > 11 && w + 1 < n) a[w + 1] = m >> (64 - off);
+}
+
+static void ln2_times(uint64_t *out, int W, uint64_t k) /* less than 1 unit too small for k < 2^63 */
+{
+    SS_LIMBS uint64_t t[NMAX + 2];
+    for (int i = 0; i <= W; i++) t[i] = LN2[W - i];
+    mul_small(t, W + 1, k);
+    memcpy(out, t + 1, (size_t)(W + 1) * sizeof t[0]);
+}
+
+static double floor_k(double x) { return floor(x * INV_LN2); }
+
+/* ---- level of two limbs: e^x in units of 2^-126 ---- */
 
 static inline ss_u128 mulhi(ss_u128 a, ss_u128 b) /* 0 to 3 units too small */
 {
@@ -82,38 +117,40 @@ static inline ss_u128 exp_fast(double x, double kd, int64_t *kp)
     return add(A, mulhi(A, H));
 }
 
-/* e^x at the scale 2^scale with 3 limbs of fraction, k = floor_k(x); 0 where it is less than a unit. weight: NULL, or
-   what multiplies it, in units of 2^-64. */
-static inline void fast_term(double x, double kd, const uint64_t *weight, int we, double scale, uint64_t *t)
-{
-    int64_t k;
-    ss_u128 v = exp_fast(x, kd, &k);
-    if (weight) {
-        uint64_t c = mul64(v.lo, *weight).hi;
-        v = mul64(v.hi, *weight);
-        v.lo += c;
-        v.hi += v.lo < c;
-    }
-    int64_t s = (int64_t)scale - k - we;
-    t[0] = t[3] = 0;
-    t[1] = v.lo;
-    t[2] = v.hi;
-    if (s >= 64) {
-        shr_n(t, 3, (int)s);
-    } else if (s) {
-        t[0] = v.lo << (64 - s);
-        t[1] = v.lo >> s | v.hi << (64 - s);
-        t[2] = v.hi >> s;
-    }
-}
+/* ---- any other level ---- */
 
-/* Brings a sum of such terms to two limbs of fraction; returns its error in units. Each term is within 40 * 2^-126 of
-   itself, hence so is their sum; the limb dropped adds 2 units. */
-static double fast_sum(uint64_t *acc, double terms, int subtract)
+/* e^x = 2^*k * out with W = L + 1 limbs of fraction; the error is below 2^60 units of the last limb:
+   at most 65 + 1 units for each of at most 200 products, doubled in each of at most 40 squarings. */
+static void exp_limbs(uint64_t *out, int W, double x, double kd, int64_t *kp)
 {
-    shl_n(acc, 4, 2);
-    for (int i = 0; i < 3; i++) acc[i] = acc[i + 1];
-    return 160 * (subtract ? 6 : (double)acc[2] + 1) + ldexp(terms, -60) + 2;
+    SS_LIMBS uint64_t r[NMAX], t[NMAX];
+    uint64_t m;
+    int e, s = 8 + W / 2;
+    int64_t k = (int64_t)kd;
+    memset(r, 0, sizeof r);
+    if (x != 0) {
+        split(fabs(x), &m, &e);
+        place(r, W + 1, m, e, 64 * W);
+    }
+    ln2_times(t, W, (uint64_t)(k < 0 ? -k : k));
+    sub_n(r, t, W + 1);
+    if (x < 0) neg_n(r, W + 1);
+    if (r[W] >> 63) {
+        ln2_times(t, W, 1);
+        add_n(r, t, W + 1);
+        k--;
+    }
+    *kp = k;
+    shr_n(r, W + 1, s);
+    memset(out, 0, (size_t)(W + 1) * sizeof out[0]);
+    out[W] = 1;
+    memcpy(t, r, sizeof t);
+    for (uint32_t i = 2; top_bit(t, W + 1) >= 0; i++) {
+        add_n(out, t, W + 1);
+        mul_fix(t, t, r, W);
+        div_small(t, W + 1, i);
+    }
+    while (s-- > 0) mul_fix(out, out, out, W);
 }
 
 #endif

@@ -1,0 +1,350 @@
+# Doors of the losses. Included at the end of _native.pyx.
+
+cdef extern from "losses.h":
+    enum:
+        SS_LOGITS
+        SS_TARGETS
+        SS_SCALES
+        SS_POSITIVES
+        SS_GRADIENT
+        SS_ITEMS
+        SS_OPERANDS
+    ctypedef struct ss_loss:
+        ss_job job
+        const int64_t *labels
+        const char *targets
+        const double *weights
+        double *items
+        double smoothing, z_loss, gamma
+        double scale_hi, scale_lo
+    ctypedef struct ss_sigmoid:
+        int ndim
+        Py_ssize_t shape[64]
+        Py_ssize_t strides[6][64]
+        char *operands[6]
+        int focal
+        double alpha, gamma
+        double scale_hi, scale_lo
+    Py_ssize_t ss_check_labels(const int64_t *labels, Py_ssize_t n, Py_ssize_t classes, int ignores, long long ignored,
+                               int64_t *rows) noexcept nogil
+    void ss_run_loss(const ss_kernels *table, int type, const ss_loss *loss, Py_ssize_t rows,
+                     int threads) noexcept nogil
+    void ss_run_sigmoid(const ss_kernels *table, int type, const ss_sigmoid *loss, Py_ssize_t n, int threads,
+                        double *hi, double *lo) noexcept nogil
+    void ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi,
+                       double *lo) noexcept nogil
+    void ss_sum_weights(const double *weights, const int64_t *rows, Py_ssize_t n, double *hi, double *lo) noexcept nogil
+
+
+cdef struct loss_options:
+    bint ignores, weighs, mean, sums  # weighs: the mean is over weights, not over rows
+    long long ignored
+    double smoothing, z_loss, gamma
+    double factor   # of the gradient
+    double divisor  # of loss and gradient where `mean`; negative: what the reduction calls for
+    double cap      # of one row's loss
+
+
+cdef inline object _one_value(double hi, double lo, double divisor, int type_num):
+    """(hi + lo) / divisor in the real type, as a NumPy scalar; over nothing it is 0."""
+    cdef double value = 0.0 if divisor == 0.0 else (hi + lo) / divisor
+    return np.float64(value) if type_num == cnp.NPY_DOUBLE else np.float32(<float> value)  # C's cast does not warn
+
+
+cdef inline object _rounded(const double *items, int ndim, cnp.npy_intp *shape, int type_num):
+    """Items as an array of the real type in C order, or as a NumPy scalar. C's cast overflows without a warning."""
+    cdef cnp.ndarray result = cnp.PyArray_EMPTY(ndim, shape, type_num, False)
+    cdef void *to = cnp.PyArray_DATA(result)
+    cdef Py_ssize_t k
+    for k in range(cnp.PyArray_SIZE(result)):
+        if type_num == cnp.NPY_DOUBLE:
+            (<double *> to)[k] = items[k]
+        else:
+            (<float *> to)[k] = <float> items[k]
+    return result[()]
+
+
+cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndarray targets, cnp.ndarray weights,
+                           loss_options *options, bint return_grad):
+    """loss or (loss, gradient); None where a label is out of range.
+
+    `labels` is contiguous int64 with one number a row, `weights` contiguous float64; `targets` has the shape and type
+    of x.
+    """
+    cdef ss_loss loss
+    cdef ss_job *job = &loss.job
+    cdef int ndim = cnp.PyArray_NDIM(x), type_num = cnp.PyArray_TYPE(x), i, j = 0
+    cdef int type_index = type_num == cnp.NPY_DOUBLE, workers
+    cdef cnp.npy_intp shape[64]
+    cdef cnp.npy_intp *dims = cnp.PyArray_DIMS(x)
+    cdef cnp.npy_intp length, classes = dims[axis]
+    cdef cnp.ndarray gradient = None, items, scratch, result
+    cdef double hi = 0.0, lo = 0.0, divisor = 1.0, scale
+    cdef Py_ssize_t step, step_y, step_t, k
+    job.operation = SS_CROSS_ENTROPY
+    job.temperature = 1.0
+    job.floor = 0.0
+    job.mask = job.b = NULL
+    job.sign = NULL
+    job.rows = 1
+    job.n = classes
+    job.kept = 0
+    job.reduced = 0
+    for i in range(ndim):
+        if i != axis:
+            shape[j] = dims[i]
+            job.rows *= dims[i]
+            j += 1
+    length = 2 * job.rows
+    scratch = cnp.PyArray_EMPTY(1, &length, cnp.NPY_DOUBLE, False)  # the losses, and the labels that count
+    loss.items = <double *> cnp.PyArray_DATA(scratch)
+    loss.labels = NULL
+    loss.weights = NULL if weights is None else <double *> cnp.PyArray_DATA(weights)
+    loss.targets = NULL if targets is None else <char *> cnp.PyArray_DATA(targets)
+    if labels is not None:
+        loss.labels = <const int64_t *> (loss.items + job.rows)
+        if ss_check_labels(<const int64_t *> cnp.PyArray_DATA(labels), job.rows, classes, options.ignores,
+                           options.ignored, <int64_t *> loss.labels) >= 0:
+            return None
+    if options.mean:
+        divisor = options.divisor
+        if divisor < 0.0:
+            divisor = <double> job.rows
+            if labels is not None:
+                ss_sum_weights(loss.weights if options.weighs else NULL, loss.labels, job.rows, &divisor, &lo)
+    loss.smoothing = options.smoothing
+    loss.z_loss = options.z_loss
+    loss.gamma = options.gamma
+    # factor / divisor as a pair; over nothing every gradient is 0
+    loss.scale_hi = 0.0 if divisor == 0.0 else options.factor / divisor
+    loss.scale_lo = 0.0 if divisor == 0.0 else -fma(loss.scale_hi, divisor, -options.factor) / divisor
+    job.x = <const char *> cnp.PyArray_DATA(x)
+    job.y = NULL
+    if return_grad:
+        gradient = cnp.PyArray_EMPTY(ndim, dims, type_num, not cnp.PyArray_IS_C_CONTIGUOUS(x)
+                                     and cnp.PyArray_IS_F_CONTIGUOUS(x))
+        job.y = <char *> cnp.PyArray_DATA(gradient)
+    for i in range(ndim):
+        step = cnp.PyArray_STRIDES(x)[i]
+        step_y = 0 if gradient is None else cnp.PyArray_STRIDES(gradient)[i]
+        step_t = 0 if targets is None else cnp.PyArray_STRIDES(targets)[i]
+        if i == axis:
+            job.reduced = 1
+            job.reduced_shape[0] = classes
+            job.reduced_x[0] = step
+            job.reduced_y[0] = step_y
+            job.reduced_mask[0] = step_t
+        else:
+            job.kept = _append(job.kept, job.kept_shape, job.kept_x, job.kept_y, job.kept_mask, dims[i], step, step_y,
+                               step_t)
+    job.stream = return_grad and job.rows * classes * cnp.PyArray_ITEMSIZE(x) > STREAM_BYTES
+    if classes == 0:
+        for k in range(job.rows):
+            loss.items[k] = 0.0
+    elif job.rows * classes < NOGIL_ELEMENTS:
+        ss_run_loss(kernels, type_index, &loss, job.rows, 1)
+    else:
+        with nogil:
+            ss_run_loss(kernels, type_index, &loss, job.rows, ss_threads())
+    if options.cap < INFINITY:
+        for k in range(job.rows):
+            if loss.items[k] > options.cap:
+                loss.items[k] = options.cap
+    if options.sums:
+        ss_sum_values(kernels, loss.items, job.rows, &hi, &lo)
+        value = _one_value(hi, lo, divisor, type_num)
+    else:
+        value = _rounded(loss.items, ndim - 1, shape, type_num)
+    return (value, gradient) if return_grad else value
+
+
+cdef int _reduction(object reduction, loss_options *options) except -1:
+    """0 where the name is none of the three."""
+    options.mean = reduction == "mean"
+    options.sums = options.mean or reduction == "sum"
+    return options.sums or reduction == "none"
+
+
+cdef cnp.ndarray _labels_of(object labels, cnp.ndarray x, int axis):
+    """Labels as contiguous int64, or None where they are not integers of the right shape."""
+    cdef int i, j = 0, kind
+    if not cnp.PyArray_CheckExact(labels) or cnp.PyArray_NDIM(<cnp.ndarray> labels) != cnp.PyArray_NDIM(x) - 1:
+        return None
+    kind = cnp.PyArray_TYPE(<cnp.ndarray> labels)
+    if not cnp.PyTypeNum_ISINTEGER(kind) or kind == cnp.NPY_ULONG or kind == cnp.NPY_ULONGLONG:
+        return None
+    for i in range(cnp.PyArray_NDIM(x)):
+        if i != axis:
+            if cnp.PyArray_DIMS(<cnp.ndarray> labels)[j] != cnp.PyArray_DIMS(x)[i]:
+                return None
+            j += 1
+    return cnp.PyArray_FROMANY(labels, cnp.NPY_INT64, 0, 0, cnp.NPY_ARRAY_CARRAY_RO)
+
+
+def softmax_loss(x, int axis, labels, targets, weights, ignored, double smoothing, double z_loss, double gamma,
+                 double factor, double divisor, double cap, str reduction, bint weighs, bint return_grad):
+    """A softmax loss from arguments in normal form: loss or (loss, gradient), None where a label is out of range."""
+    cdef loss_options options
+    _reduction(reduction, &options)
+    options.ignores = ignored is not None
+    options.ignored = 0 if ignored is None else ignored
+    options.weighs = weighs
+    options.smoothing = smoothing
+    options.z_loss = z_loss
+    options.gamma = gamma
+    options.factor = factor
+    options.divisor = divisor
+    options.cap = cap
+    return _cross_entropy(x, axis, labels, targets, weights, &options, return_grad)
+
+
+cdef object _offer(object logits, object labels, object axis, object ignore_index, object reduction, object return_grad,
+                   double z_loss, double gamma):
+    """The plain call: integer labels, no weights. None where anything else is asked for."""
+    cdef loss_options options
+    cdef cnp.ndarray rows
+    cdef Py_ssize_t place
+    if not _takes(logits) or type(axis) is not int or type(return_grad) is not bool or not type(reduction) is str \
+            or not _reduction(reduction, &options):
+        return None
+    place = axis
+    if place < 0:
+        place += cnp.PyArray_NDIM(<cnp.ndarray> logits)
+    if place < 0 or place >= cnp.PyArray_NDIM(<cnp.ndarray> logits):
+        return None
+    options.ignores = ignore_index is not None
+    if options.ignores:
+        if type(ignore_index) is not int or not -(1 << 62) < ignore_index < 1 << 62:
+            return None
+        options.ignored = ignore_index
+    rows = _labels_of(labels, logits, place)
+    if rows is None:
+        return None
+    options.weighs = False
+    options.smoothing = 0.0
+    options.z_loss = z_loss
+    options.gamma = gamma
+    options.factor = 1.0
+    options.divisor = -1.0
+    options.cap = INFINITY
+    return _cross_entropy(logits, place, rows, None, None, &options, return_grad)
+
+
+def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=None, label_smoothing=0.0, z_loss=0.0,
+                          reduction="mean", return_grad=False):
+    """Door of stablesoft.softmax_cross_entropy."""
+    if weight is None and type(label_smoothing) is float and label_smoothing == 0.0 \
+            and type(z_loss) is float and z_loss == 0.0:
+        result = _offer(logits, labels, axis, ignore_index, reduction, return_grad, 0.0, 0.0)
+        if result is not None:
+            return result
+    return definitions["softmax_cross_entropy"](
+        logits, labels, axis, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing, z_loss=z_loss,
+        reduction=reduction, return_grad=return_grad)
+
+
+def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore_index=None, reduction="mean",
+                       return_grad=False):
+    """Door of stablesoft.softmax_focal_loss."""
+    if alpha is None and type(gamma) is float and 0.0 <= gamma < INFINITY:
+        result = _offer(logits, labels, axis, ignore_index, reduction, return_grad, 0.0, gamma)
+        if result is not None:
+            return result
+    return definitions["softmax_focal_loss"](logits, labels, axis, alpha=alpha, gamma=gamma, ignore_index=ignore_index,
+                                             reduction=reduction, return_grad=return_grad)
+
+
+def sigmoid_loss(x, targets, weights, positives, bint focal, double alpha, double gamma, double factor, double divisor,
+                 str reduction, bint return_grad):
+    """A sigmoid loss from arguments in normal form: arrays of one shape and type, any strides, None where not given."""
+    cdef ss_sigmoid loss
+    cdef loss_options options
+    cdef cnp.ndarray logits = x, one, gradient = None, items = None
+    cdef int ndim = cnp.PyArray_NDIM(logits), type_num = cnp.PyArray_TYPE(logits), i, j, k = 0
+    cdef int type_index = type_num == cnp.NPY_DOUBLE
+    cdef Py_ssize_t size = cnp.PyArray_SIZE(logits)
+    cdef double hi = 0.0, lo = 0.0
+    cdef double *sums[2]
+    _reduction(reduction, &options)
+    if not options.mean:
+        divisor = 1.0
+    elif divisor < 0.0:
+        divisor = <double> size
+    if return_grad:
+        gradient = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(logits), type_num, not cnp.PyArray_IS_C_CONTIGUOUS(logits)
+                                     and cnp.PyArray_IS_F_CONTIGUOUS(logits))
+    if not options.sums:
+        items = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(logits), type_num, False)
+    operands = (logits, targets, weights, positives, gradient, items)
+    for j in range(SS_OPERANDS):
+        one = operands[j]
+        loss.operands[j] = NULL if one is None else <char *> cnp.PyArray_DATA(one)
+    loss.ndim = 0
+    for i in range(ndim):
+        if cnp.PyArray_DIMS(logits)[i] == 1:
+            continue
+        k = loss.ndim - 1
+        joins = k >= 0
+        for j in range(SS_OPERANDS):
+            one = operands[j]
+            if one is not None and k >= 0:
+                joins = joins and loss.strides[j][k] == cnp.PyArray_STRIDES(one)[i] * cnp.PyArray_DIMS(logits)[i]
+        if joins:
+            loss.shape[k] *= cnp.PyArray_DIMS(logits)[i]
+        else:
+            loss.ndim += 1
+            k += 1
+            loss.shape[k] = cnp.PyArray_DIMS(logits)[i]
+        for j in range(SS_OPERANDS):
+            one = operands[j]
+            if one is not None:
+                loss.strides[j][k] = cnp.PyArray_STRIDES(one)[i]
+    if loss.ndim == 0:
+        loss.ndim = 1
+        loss.shape[0] = 1
+        for j in range(SS_OPERANDS):
+            loss.strides[j][0] = 0
+    loss.focal = focal
+    loss.alpha = alpha
+    loss.gamma = gamma
+    loss.scale_hi = 0.0 if divisor == 0.0 else factor / divisor
+    loss.scale_lo = 0.0 if divisor == 0.0 else -fma(loss.scale_hi, divisor, -factor) / divisor
+    if size < NOGIL_ELEMENTS:
+        ss_run_sigmoid(kernels, type_index, &loss, size, 1, &hi if options.sums else NULL, &lo)
+    else:
+        with nogil:
+            ss_run_sigmoid(kernels, type_index, &loss, size, ss_threads(), &hi if options.sums else NULL, &lo)
+    value = _one_value(hi, lo, divisor, type_num) if options.sums else items[()]
+    return (value, gradient) if return_grad else value
+
+
+cdef object _offer_sigmoid(object logits, object targets, object reduction, object return_grad, bint focal,
+                           double gamma):
+    """The plain call: arrays of one shape and type."""
+    cdef loss_options options
+    if not _takes(logits) or not _takes(targets) or type(return_grad) is not bool or type(reduction) is not str \
+            or not _reduction(reduction, &options) \
+            or cnp.PyArray_TYPE(<cnp.ndarray> logits) != cnp.PyArray_TYPE(<cnp.ndarray> targets) \
+            or not cnp.PyArray_SAMESHAPE(logits, targets):
+        return None
+    return sigmoid_loss(logits, targets, None, None, focal, float("nan"), gamma, 1.0, -1.0, reduction, return_grad)
+
+
+def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, reduction="mean", return_grad=False):
+    """Door of stablesoft.sigmoid_cross_entropy."""
+    if weight is None and pos_weight is None:
+        result = _offer_sigmoid(logits, targets, reduction, return_grad, False, 0.0)
+        if result is not None:
+            return result
+    return definitions["sigmoid_cross_entropy"](logits, targets, weight=weight, pos_weight=pos_weight,
+                                                reduction=reduction, return_grad=return_grad)
+
+
+def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0, reduction="mean", return_grad=False):
+    """Door of stablesoft.sigmoid_focal_loss."""
+    if alpha is None and type(gamma) is float and 0.0 <= gamma < INFINITY:
+        result = _offer_sigmoid(logits, targets, reduction, return_grad, True, gamma)
+        if result is not None:
+            return result
+    return definitions["sigmoid_focal_loss"](logits, targets, alpha=alpha, gamma=gamma, reduction=reduction,
+                                             return_grad=return_grad)

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   Softmax cross-entropy of rows with one label: loss and gradient in one read of the logits. The row is summed as for
+   log_softmax (without its peak); the terms of a row of up to TILE elements are kept for the gradient. */
+
+/* Elements of the gradient of one row, where they are all alike. */
+static void FN(loss_fill)(const ss_job *job, ss_offsets at, double value)
+{
+    if (!job->y) return;
+    const REAL filled = (REAL)value;
+    for (ptrdiff_t i = 0; i < job->n; i++) memcpy(job->y + element_offsets(job, at, i).y, &filled, sizeof filled);
+}
+
+static double FN(loss_element)(const ss_job *job, ss_offsets at, ptrdiff_t i)
+{
+    REAL value;
+    memcpy(&value, job->x + element_offsets(job, at, i).x, sizeof value);
+    return (double)value;
+}
+
+static void FN(loss_put)(const ss_job *job, ss_offsets at, ptrdiff_t i, double value)
+{
+    const REAL rounded = (REAL)value;
+    memcpy(job->y + element_offsets(job, at, i).y, &rounded, sizeof rounded);
+}
+
+/* a - b as a pair; what overflows is infinite. */
+static inline vpair FN(gap)(vd a, vd b)
+{
+    vpair gap = ss_two_sum(a, v_sub(v_set1(0.0), b));
+    gap.lo = v_select(v_eq(gap.lo, gap.lo), gap.lo, v_set1(0.0));
+    return gap;
+}
+
+/* Rows with a NaN, a largest element of +inf, or nothing but -inf. p is 1/k at each of k elements +inf. */
+static void FN(loss_special)(const ss_loss *loss, ptrdiff_t row, ss_offsets at, ptrdiff_t label, ss_sum sum,
+                             double weight, double coefficient)
+{
+    const ss_job *job = &loss->job;
+    if (isnan(sum.hi) || sum.peak != INFINITY) {
+        loss->items[row] = NAN;
+        FN(loss_fill)(job, at, NAN);
+        return;
+    }
+    const int hit = FN(loss_element)(job, at, label) == INFINITY;
+    const double log = lane(ss_log1p_pair(ss_pair(v_set1(sum.hi - 1.0), v_set1(0.0))).hi);
+    const double rise = loss->z_loss == 0.0 ? 1.0 : INFINITY; /* the slope of z_loss goes with logsumexp */
+    const double q = (sum.hi - 1.0) / sum.hi;
+    double focus = 1.0, growth = 1.0;
+    if (loss->gamma != 0.0 && hit) {
+        focus = q == 0.0 ? 0.0 : lane(ss_raise(ss_pair(v_set1(q), v_set1(0.0)), v_set1(0.0), loss->gamma).hi);
+        growth = q == 0.0 ? 1.0 : 1.0 + loss->gamma * log / (sum.hi * q);
+    }
+    coefficient *= focus * growth;
+    loss->items[row] = rise == INFINITY ? INFINITY : weight * (hit ? focus * log : INFINITY);
+    for (ptrdiff_t i = 0; i < job->n && job->y; i++) {
+        const double p = FN(loss_element)(job, at, i) == INFINITY ? rise / sum.hi : 0.0;
+        FN(loss_put)(job, at, i, p * coefficient);
+    }
+    if (job->y) FN(loss_put)(job, at, label, hit && rise == INFINITY ? rise * coefficient : 0.0 - coefficient * (hit ? q : 1.0));
+}
+
+/* What the gradient of a row is made of: p times `factor`, both in units of S, and at the label -others times on_others. */
+typedef struct {
+    double peak, shift, exponent; /* of ss_sum */
+    double unit, others_unit;     /* of S; of others, relative to S */
+    vpair factor, others, on_others;
+} FN(slope);
+
+static inline vpair FN(mantissa)(vpair a, double *unit)
+{
+    int exponent;
+    frexp(lane(a.hi), &exponent);
+    *unit = exponent;
+    return ss_pair(v_set1(ldexp(lane(a.hi), -exponent)), v_set1(ldexp(lane(a.lo), -exponent)));
+}
+
+/* Element by element, for any magnitude. */
+static void FN(loss_slowly)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by)
+{
+    double unit;
+    const vpair factor = FN(mantissa)(by->factor, &unit);
+    unit -= by->unit;
+    for (ptrdiff_t i = 0; i < job->n; i++) {
+        const double x = FN(loss_element)(job, at, i) - by->shift;
+        const vd bounded = v_set1(fmax(x, -SS_HUGE));
+        const double exponent = lane(ss_exponent(bounded)) + unit;
+        double value = 0.0;
+        if (x > -SS_HUGE && exponent > -1200.0)
+            value = ldexp(lane(ss_pair_mul(ss_mantissa(bounded), factor).hi), (int)fmin(exponent, 3000.0));
+        FN(loss_put)(job, at, i, value);
+    }
+    const double value = lane(ss_pair_mul(by->others, FN(mantissa)(by->on_others, &unit)).hi);
+    FN(loss_put)(job, at, label, 0.0 - ldexp(value, (int)fmax(by->others_unit + unit, -3000.0)));
+}
+
+/* Beyond these powers of two a factor could leave the range of the numbers on the way to a result within it. */
+#define SS_SLOPE_BETWEEN (-400.0)
+#define SS_SLOPE_LEAST 0x1p-120
+#define SS_SLOPE_MOST 0x1p120
+
+/* `terms` of the whole row but for the peak at `place`, or NULL: then the terms are computed again. */
+static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by, ptrdiff_t place,
+                              double *terms)
+{
+    const double size = fabs(lane(by->factor.hi)), between = by->exponent - by->unit;
+    if (by->shift != 0.0 || between < SS_SLOPE_BETWEEN || !(size < SS_SLOPE_MOST && size > SS_SLOPE_LEAST)) {
+        FN(loss_slowly)(job, at, label, by);
+        return;
+    }
+    const vd zero = v_set1(0.0);
+    const double lift = ldexp(1.0, FN(OFFSET)), moved = ldexp(1.0, (int)fmax(by->others_unit, -1000.0));
+    const vpair mine = ss_pair(v_mul(v_sub(zero, by->others.hi), v_set1(lift)), v_mul(v_sub(zero, by->others.lo), v_set1(lift)));
+    ss_end end = {by->peak, 0.0, by->unit, lane(by->factor.hi), lane(by->factor.lo), 0.0};
+    if (!terms) {
+        FN(write_from)(job, at, 0, job->n, &end, NULL, NULL);
+        const vpair on_mine = ss_pair(v_mul(by->on_others.hi, v_set1(moved)), v_mul(by->on_others.lo, v_set1(moved)));
+        FN(loss_put)(job, at, label, lane(FN(product)(mine, on_mine)));
+        return;
+    }
+    /* Kept terms are in units of 2^exponent, and the peak's was left out: put it in, and the label's. */
+    const double units = ldexp(1.0, (int)between);
+    SS_TABLES;
+    const vpair top = FN(term)(v_set1(by->peak), ss_scale_bits(v_set1(by->exponent), FN(OFFSET)), table_hi, table_lo);
+    FN(replace)(terms + place, lane(top.hi), lane(top.lo));
+    FN(replace)(terms + label, lane(mine.hi) * (moved / units), lane(mine.lo) * (moved / units));
+    FN(write_from)(job, at, 0, job->n, &end, terms, &by->exponent);
+}
+
+/* A row whose label costs weight * -log p. */
+static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label, double weight)
+{
+    SS_TABLES;
+    _Alignas(64) double terms[FN(KEPT)];
+    REAL buffer[TILE + STEP];
+    const ss_job *job = &loss->job;
+    const ss_offsets at = row_offsets(job, row);
+    if (weight == 0.0) { /* what has no weight is ignored, even NaN */
+        loss->items[row] = 0.0;
+        FN(loss_fill)(job, at, 0.0);
+        return;
+    }
+    const int keep = job->y && job->n <= TILE && loss->z_loss == 0.0;
+    const REAL *x = keep ? FN(tile)(job, at, 0, job->n, 0.0, buffer) : NULL;
+    ss_sum sum = keep ? FN(sum_tile)(x, job->n, 1, terms) : FN(part)(job, row, 0, job->n, 0.0);
+    double shift = 0.0;
+    if (isfinite(sum.peak) && fabs(sum.peak) > SS_HUGE) {
+        shift = sum.peak;
+        sum = FN(part)(job, row, 0, job->n, shift);
+    }
+    const vpair scale = ss_pair(v_set1(loss->scale_hi), v_set1(loss->scale_lo));
+    vpair coefficient = ss_pair_mul(scale, ss_pair(v_set1(weight), v_set1(0.0)));
+    if (isnan(sum.hi) || !isfinite(sum.peak)) {
+        FN(loss_special)(loss, row, at, label, sum, weight, lane(coefficient.hi));
+        return;
+    }
+    const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), rest = FN(canonical_sum)(job, at, &sum, shift);
+    const vd peak = v_set1(sum.peak), highest = v_set1(sum.peak + shift), mine = v_set1(FN(loss_element)(job, at, label));
+    const vd near = v_max(v_sub(peak, v_set1(SS_TERM_REACH)), v_sub(mine, v_set1(shift))); /* below, its term is nothing beside S */
+    const vpair term = FN(term)(near, ss_scale_bits(ss_exponent(peak), 0), table_hi, table_lo);
+    const ss_label end = FN(label)(peak, rest, v_set1(sum.exponent), FN(gap)(highest, mine), term);
+    const vpair inverse = FN(reciprocal)(end.total);
+    vpair item = end.loss;
+    FN(slope) by = {sum.peak, shift, sum.exponent, lane(end.unit), lane(end.others_unit) - lane(end.unit),
+                    one, end.others, one};
+    if (loss->gamma != 0.0) {
+        vpair on_loss, on_gradient;
+        ss_label_focus(loss->gamma, &end, inverse, term, &on_loss, &on_gradient);
+        if (isfinite(lane(item.hi))) item = ss_pair_mul(item, on_loss);
+        coefficient = ss_pair_mul(coefficient, on_gradient);
+    }
+    by.factor = by.on_others = ss_pair_mul(inverse, coefficient);
+    if (loss->z_loss != 0.0) {
+        /* z L^2 with L = logsumexp adds 2 z L p to every element; the label's own share goes with the others */
+        const vpair log = ss_pair_add(ss_pair(highest, v_set1(0.0)), end.excess);
+        const vpair slope = ss_pair_mul(log, ss_pair(v_set1(2.0 * loss->z_loss), v_set1(0.0)));
+        const vm cut = v_lt(near, v_sub(peak, v_set1(SS_TERM_REACH - 1.0))); /* the slope may be larger than what was cut is small */
+        const vpair share = ss_choose(cut, ss_pair(v_set1(0.0), v_set1(0.0)), ss_pair_mul(slope, term));
+        const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair(v_set1(loss->z_loss), v_set1(0.0))), log);
+        const vd size = v_mul(v_mul(log.hi, v_set1(loss->z_loss)), log.hi); /* the pair is NaN where this overflows */
+        const vm infinite = v_eq(v_max(item.hi, size), v_set1(INFINITY));
+        item = ss_choose(infinite, ss_pair(v_set1(INFINITY), v_set1(0.0)), ss_pair_add(item, square));
+        by.others = ss_pair_add(ss_pair_scale_down(by.others, v_set1(by.others_unit)),
+                                ss_pair(v_sub(v_set1(0.0), share.hi), v_sub(v_set1(0.0), share.lo)));
+        by.others_unit = 0.0;
+        by.factor = ss_pair_mul(by.factor, ss_pair_add(one, slope));
+    }
+    loss->items[row] = lane(v_mul(v_add(item.hi, item.lo), v_set1(weight)));
+    /* where peak - x overflows the rest of the loss is nothing beside it, and a small weight may bring it back */
+    if (isinf(lane(end.loss.hi)) && loss->z_loss == 0.0)
+        loss->items[row] = 2.0 * (weight * (0.5 * lane(highest) - 0.5 * lane(mine)));
+    /* no second element above -inf: then there are no terms */
+    if (job->y) FN(loss_gradient)(job, at, label, &by, sum.place, keep && shift == 0.0 && sum.hi != 0.0 ? terms : NULL);
+#if SS_HAVE_STREAM
+    if (job->stream) v_fence();
+#endif
+}

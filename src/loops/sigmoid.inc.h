@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   Losses of logits against targets, element by element: blocks of TILE elements are brought into buffers of doubles, whatever
+   their layout, and leave by buffers. Included once per real type. */
+
+#ifndef SS_SIGMOID_RUNS
+#define SS_SIGMOID_RUNS
+static char *ss_run_of(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t most, ptrdiff_t *step, ptrdiff_t *count)
+{
+    char *at = loss->operands[operand];
+    const int last = loss->ndim - 1;
+    ptrdiff_t rest = first;
+    *step = loss->strides[operand][last];
+    *count = loss->shape[last] - first % loss->shape[last];
+    if (*count > most) *count = most;
+    for (int d = last; d >= 0; d--) {
+        at += rest % loss->shape[d] * loss->strides[operand][d];
+        rest /= loss->shape[d];
+    }
+    return at;
+}
+#endif
+
+static void FN(sigmoid_read)(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t n, double *to)
+{
+    for (ptrdiff_t done = 0, count, step; done < n; done += count) {
+        const char *from = ss_run_of(loss, operand, first + done, n - done, &step, &count);
+        if (step == (ptrdiff_t)sizeof(REAL)) {
+            const REAL *values = (const REAL *)from;
+            for (ptrdiff_t i = 0; i < count; i++) to[done + i] = (double)values[i];
+            continue;
+        }
+        for (ptrdiff_t i = 0; i < count; i++) {
+            REAL value;
+            memcpy(&value, from + i * step, sizeof value);
+            to[done + i] = (double)value;
+        }
+    }
+    for (ptrdiff_t i = n; i < n + SS_W; i++) to[i] = 0.0;
+}
+
+static void FN(sigmoid_write)(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t n, const double *from)
+{
+    for (ptrdiff_t done = 0, count, step; done < n; done += count) {
+        char *to = ss_run_of(loss, operand, first + done, n - done, &step, &count);
+        if (step == (ptrdiff_t)sizeof(REAL)) {
+            REAL *values = (REAL *)to;
+            for (ptrdiff_t i = 0; i < count; i++) values[i] = (REAL)from[done + i];
+            continue;
+        }
+        for (ptrdiff_t i = 0; i < count; i++) {
+            const REAL value = (REAL)from[done + i];
+            memcpy(to + i * step, &value, sizeof value);
+        }
+    }
+}
+
+/* `given`, `wanted` and `focal` are constants: which weights there are, and whether a gradient is made. */
+static SS_INLINE void FN(sigmoid_piece)(const ss_sigmoid *loss, ptrdiff_t n, int given, int wanted, int focal, double *x,
+                                        double *t, const double *weight, const double *positive)
+{
+    const vpair scale = ss_pair(v_set1(loss->scale_hi), v_set1(loss->scale_lo));
+    for (ptrdiff_t i = 0; i < n; i += SS_W) {
+        const vd logit = v_load(x + i), target = v_load(t + i), one = v_set1(1.0);
+        const vd w = given ? v_load(weight + i) : one, none = v_sub(one, target);
+        const vd some = given ? v_mul(target, v_load(positive + i)) : target;
+        const ss_logistic s = FN(logistic)(logit);
+        vd item = FN(logistic_loss)(&s, logit, none, some), slope = one;
+        if (wanted) {
+            const vpair by = focal ? ss_pair(one, v_set1(0.0)) : given ? ss_pair_mul(scale, ss_pair(w, v_set1(0.0))) : scale;
+            slope = FN(logistic_slope)(&s, logit, none, some, by);
+        }
+        if (focal) {
+            ss_focus(&s, logit, target, loss->alpha, loss->gamma, &item, &slope);
+            slope = v_mul(slope, scale.hi);
+        }
+        v_store(x + i, given ? ss_part(w, item) : item);
+        if (wanted) v_store(t + i, given ? v_select(v_eq(w, v_set1(0.0)), v_set1(0.0), slope) : slope);
+    }
+}
+
+static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t last, ss_total *exact)
+{
+    double x[SS_PIECE + SS_W], t[SS_PIECE + SS_W], weight[SS_PIECE + SS_W], positive[SS_PIECE + SS_W];
+    const int wanted = loss->operands[SS_GRADIENT] != NULL, given = loss->operands[SS_SCALES] || loss->operands[SS_POSITIVES];
+    ss_lanes sum;
+    ss_lanes_start(&sum);
+    for (ptrdiff_t i = 0; i < SS_PIECE + SS_W; i++) weight[i] = positive[i] = 1.0;
+    for (ptrdiff_t at = first; at < last; at += SS_PIECE) {
+        const ptrdiff_t n = last - at < SS_PIECE ? last - at : SS_PIECE;
+        FN(sigmoid_read)(loss, SS_LOGITS, at, n, x);
+        FN(sigmoid_read)(loss, SS_TARGETS, at, n, t);
+        if (loss->operands[SS_SCALES]) FN(sigmoid_read)(loss, SS_SCALES, at, n, weight);
+        if (loss->operands[SS_POSITIVES]) FN(sigmoid_read)(loss, SS_POSITIVES, at, n, positive);
+        if (loss->focal)
+            FN(sigmoid_piece)(loss, n, 1, 1, 1, x, t, weight, positive);
+        else if (given)
+            FN(sigmoid_piece)(loss, n, 1, 1, 0, x, t, weight, positive);
+        else if (wanted)
+            FN(sigmoid_piece)(loss, n, 0, 1, 0, x, t, weight, positive);
+        else
+            FN(sigmoid_piece)(loss, n, 0, 0, 0, x, t, weight, positive);
+        ss_lanes_add(&sum, x, n);
+        for (ptrdiff_t i = 0; i < n && exact; i++) ss_total_add(exact, x[i]);
+        if (loss->operands[SS_ITEMS]) FN(sigmoid_write)(loss, SS_ITEMS, at, n, x);
+        if (wanted) FN(sigmoid_write)(loss, SS_GRADIENT, at, n, t);
+    }
+    return ss_lanes_end(&sum);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   What the doors ask of the compiled losses. */
+#ifndef SS_LOSSES_H
+#define SS_LOSSES_H
+
+#include "kernels.h"
+#include <stdint.h>
+
+/* Softmax cross-entropy of many rows. job.x are the logits, job.y the gradient or NULL. A row has a label (negative: it is
+   ignored), or a probability for every class: `targets`, whose strides are those called mask.
+   A label costs weight * (1 - p)^gamma * (-log p + z_loss * logsumexp^2); the gradient is multiplied by scale_hi + scale_lo. */
+struct ss_loss {
+    ss_job job;
+    const int64_t *labels;
+    const char *targets;
+    const double *weights; /* one for each class, or NULL */
+    double *items;         /* the loss of each row */
+    double smoothing, z_loss, gamma;
+    double scale_hi, scale_lo;
+};
+
+/* Losses of logits against targets, element by element in C order. */
+enum { SS_LOGITS, SS_TARGETS, SS_SCALES, SS_POSITIVES, SS_GRADIENT, SS_ITEMS, SS_OPERANDS };
+struct ss_sigmoid {
+    int ndim;
+    ptrdiff_t shape[SS_MAX_DIMS], strides[SS_OPERANDS][SS_MAX_DIMS];
+    char *operands[SS_OPERANDS]; /* NULL where not given or not wanted */
+    int focal;
+    double alpha, gamma; /* of the focal loss; alpha is NaN where not given */
+    double scale_hi, scale_lo;
+};
+
+/* First row whose label lies outside [0, classes) and is not the ignored one, or -1. `rows` gets the labels, -1 for the ignored. */
+ptrdiff_t ss_check_labels(const int64_t *labels, ptrdiff_t n, ptrdiff_t classes, int ignores, int64_t ignored, int64_t *rows);
+
+void ss_run_loss(const ss_kernels *kernels, int type, const ss_loss *loss, ptrdiff_t rows, int threads);
+void ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi, double *lo);
+
+/* The sum of the values, or of weights[label] over the rows that are not ignored, as a pair: the same digits in any order. */
+void ss_sum_values(const ss_kernels *kernels, const double *values, ptrdiff_t n, double *hi, double *lo);
+void ss_sum_weights(const double *weights, const int64_t *rows, ptrdiff_t n, double *hi, double *lo);
+
+#endif

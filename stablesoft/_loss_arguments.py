@@ -1,0 +1,199 @@
+"""The arguments of the losses in normal form, and one clear error for each thing that is wrong with them.
+
+Labels are checked where their values can be seen without waiting for anything: NumPy and the eager libraries on the
+CPU. A lazy library or a GPU gets NaN for a label out of range.
+"""
+
+import functools
+import math
+import operator
+
+import numpy as np
+from array_api_compat import device, is_dask_namespace, is_jax_namespace, is_numpy_namespace
+
+from . import _native
+from ._arrays import as_array, convert, dtype_name
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def accelerated_loss(complete):
+    """Put the compiled door of the same name before a loss.
+
+    Parameters
+    ----------
+    complete : function
+        The public function: its body brings the arguments into normal form and has them answered.
+
+    Returns
+    -------
+    function
+        The door, with the name, docstring and signature of the public function.
+    """
+    door = getattr(_native, complete.__name__)
+    _native.register(complete.__name__, complete)
+    return functools.update_wrapper(door, complete)
+
+
+def as_logits(x, name="logits"):
+    """x as a real array of at least one dimension, its library, and the dtype of the result."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: pass {name}.filled(-numpy.inf)")
+    xp, arrays, dtype = convert({name: x})
+    if xp.isdtype(arrays[name].dtype, "complex floating"):
+        raise TypeError(f"{name} must be real, not {dtype_name(arrays[name].dtype)}")
+    return xp, arrays[name], dtype
+
+
+def as_axis(axis, ndim):
+    """`axis` as one integer in [0, ndim)."""
+    try:
+        place = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis must be an integer, not {axis!r}") from None
+    if not -ndim <= place < ndim:
+        raise np.exceptions.AxisError(place, ndim, "axis")
+    return place % ndim
+
+
+def as_reduction(reduction):
+    """The name of a reduction, as it is."""
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, not {reduction!r}")
+    return reduction
+
+
+def as_number(value, name, low, high=math.inf):
+    """A finite Python float in [low, high]."""
+    if isinstance(value, (str, bytes)) or getattr(value, "ndim", 0) != 0:
+        raise TypeError(f"{name} must be one real number, not {value!r}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be one real number, not {value!r}") from None
+    if not low <= number <= high or math.isinf(number):
+        least = f" and at least {low:g}" if low > -math.inf else ""
+        bounds = f"in [{low:g}, {high:g}]" if high < math.inf else f"finite{least}"
+        raise ValueError(f"{name} must be {bounds}, not {value!r}")
+    return number
+
+
+def as_flag(value, name):
+    """A Python bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def as_ignored(ignore_index, name="ignore_index"):
+    """None or a Python int."""
+    if ignore_index is None:
+        return None
+    try:
+        return operator.index(ignore_index)
+    except TypeError:
+        raise TypeError(f"{name} must be None or an integer, not {ignore_index!r}") from None
+
+
+def as_class_weight(xp, weight, x, classes, name="weight"):
+    """One weight for each class in the dtype of x, or None."""
+    if weight is None:
+        return None
+    array = as_array(xp, weight, name, x)
+    if tuple(array.shape) != (classes,):
+        raise ValueError(f"{name} must have one number for each of {classes} classes, not shape {tuple(array.shape)}")
+    if xp.isdtype(array.dtype, ("bool", "complex floating")):
+        raise TypeError(f"{name} must be real numbers, not {dtype_name(array.dtype)}")
+    return array if array.dtype == x.dtype else xp.astype(array, x.dtype)
+
+
+def as_targets(xp, labels, x, axis, name="labels"):
+    """(labels, None) for integers in the shape of x without `axis`, (None, t) for probabilities in the shape of x."""
+    if isinstance(labels, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill it with a label of its own and name that one in ignore_index")
+    array = as_array(xp, labels, name, x)
+    kept = tuple(n for i, n in enumerate(x.shape) if i != axis)
+    if tuple(array.shape) == tuple(x.shape):
+        if xp.isdtype(array.dtype, "complex floating"):
+            raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
+        return None, array if array.dtype == x.dtype else xp.astype(array, x.dtype)
+    if not xp.isdtype(array.dtype, "integral"):
+        if 0 not in array.shape or not isinstance(labels, (list, tuple)):
+            raise TypeError(
+                f"{name} must be integers of shape {kept}, or probabilities of shape {tuple(x.shape)},"
+                f" not {dtype_name(array.dtype)} of shape {tuple(array.shape)}"
+            )
+        array = xp.astype(array, xp.int64)  # an empty list has no integers in it, and no others either
+    if tuple(array.shape) != kept:
+        raise ValueError(f"{name} must have shape {kept} (the logits' without axis {axis}), not {tuple(array.shape)}")
+    return array, None
+
+
+def check_labels(xp, labels, classes, ignored, name="labels", given=None):
+    """Raise for the first label outside [0, classes) that is not the ignored one, where the values can be seen.
+
+    The error speaks of them as they were given, which may be in another shape and with fractions.
+    """
+    if is_dask_namespace(xp) or is_jax_namespace(xp) or "cuda" in str(device(labels)) or "cupy" in xp.__name__:
+        return
+    bad = (labels < 0) | (labels >= classes)
+    if ignored is not None:
+        bad = bad & (labels != ignored) if _holds(xp, labels.dtype, ignored) else bad
+    if not bool(xp.any(bad)):
+        return
+    given = labels if given is None else given
+    flat = np.asarray(bad).reshape(-1)
+    position = np.unravel_index(int(np.argmax(flat)), tuple(given.shape))
+    place = ", ".join(str(int(i)) for i in position)
+    value = int(given[position]) if xp.isdtype(given.dtype, "integral") else float(given[position])
+    raise ValueError(f"{name}[{place}] is {value}, which is not one of the {classes} classes 0 ... {classes - 1}")
+
+
+def _holds(xp, dtype, value):
+    info = xp.iinfo(dtype)
+    return info.min <= value <= info.max
+
+
+def as_elements(xp, value, x, name):
+    """A real array of x's dtype, broadcast to x's shape; None stays None."""
+    if value is None:
+        return None
+    array = as_array(xp, value, name, x)
+    if xp.isdtype(array.dtype, "complex floating"):
+        raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
+    array = array if array.dtype == x.dtype else xp.astype(array, x.dtype)
+    if tuple(array.shape) == tuple(x.shape):
+        return array
+    try:
+        shape = np.broadcast_shapes(tuple(array.shape), tuple(x.shape))
+    except ValueError:
+        shape = None
+    if shape != tuple(x.shape):
+        raise ValueError(f"{name} of shape {tuple(array.shape)} does not broadcast to the logits' {tuple(x.shape)}")
+    return xp.broadcast_to(array, x.shape)
+
+
+def compiled(xp, x):
+    """True where the kernels take the logits."""
+    return is_numpy_namespace(xp) and dtype_name(x.dtype) in ("float32", "float64")
+
+
+def kernel_labels(labels, ignored):
+    """Checked labels and the ignored one as the kernels want them: contiguous int64, and an int64 or None."""
+    if labels is None:
+        return None, None
+    if ignored is not None and not _holds(np, labels.dtype, ignored):
+        ignored = None
+    if labels.dtype == np.uint64 and ignored is not None and ignored >= 2**63:
+        labels, ignored = np.where(labels == ignored, -1, labels.astype(np.int64)), -1
+    return np.ascontiguousarray(labels, dtype=np.int64).reshape(labels.shape), ignored
+
+
+def cast_back(xp, result, dtype):
+    """Loss, or loss and gradient, in the dtype that the user's logits ask for."""
+    if isinstance(result, tuple):
+        return tuple(cast_back(xp, one, dtype) for one in result)
+    if result.dtype != dtype:
+        result = xp.asarray(result).astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
+    return result[()] if is_numpy_namespace(xp) and result.ndim == 0 else result
+

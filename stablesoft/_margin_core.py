@@ -1,0 +1,219 @@
+"""The margin losses: logits between two sets of vectors, a margin at the label, and the gradients for both sets.
+
+A logit is z_ij = |a_i| |b_j| phi(theta_ij), where a is x or s x/|x|, b is weight or weight/|weight|, phi is the margin
+function at the label and the cosine elsewhere. All gradients are written with the unit vector e that points from a
+towards b perpendicular to a:  dz/da = |b| (phi a/|a| - phi'(theta) e).  Nothing there is singular: at theta = 0 only
+the direction e is undefined, and 0 is put in its place. No arccos is taken on the way, and 1 - cos^2 never.
+"""
+
+import math
+
+from ._margin_rows import at_labels
+
+
+class Side:
+    """The vectors of one side: `rows` times the powers of two `power`, of which a logit sees `vectors` times `outer`.
+
+    `length` is None where the vectors enter as they are, and else the length that they are brought to.
+    """
+
+    def __init__(self, ar, array, length=None):
+        self.ar = ar
+        self.power = ar.power(array)
+        self.rows = ar.number(array / self.power)
+        self.norm = ar.by_rows(lambda rows: ar.sqrt(ar.sum(rows * rows)), self.rows)
+        self.normalised = length is not None
+        self.length = length if self.normalised else self.norm
+        self.outer = self.power * 0.0 + 1.0 if self.normalised else self.power
+
+    @property
+    def vectors(self):
+        if not self.normalised:
+            return self.rows
+        return self.ar.by_rows(lambda rows, norm: rows * (self.length / norm), self.rows, self.norm)
+
+    def perpendicular(self, v):
+        """The part of each row of v that is perpendicular to this side's row."""
+        return perpendicular(self.ar, v, self.rows, self.norm)
+
+    def gradient(self, others, target):
+        """d loss/d array from the sums over the other logits and over the targets of g dz/d vectors."""
+        ar = self.ar
+
+        def through_normalisation(others, target, rows, norm, power):
+            tangent = perpendicular(ar, others, rows, norm) + target
+            return ar.scaled(tangent * (self.length / norm), 1.0 / power)
+
+        if not self.normalised:
+            return ar.value(others + target)
+        return ar.value(ar.by_rows(through_normalisation, others, target, self.rows, self.norm, self.power))
+
+
+def perpendicular(ar, v, rows, norm):
+    """The part of each row of v that is perpendicular to the row of length `norm`, exactly 0 where they are parallel.
+
+    First the multiple of the row that cancels v at the row's largest entry is taken off. That needs only 2 by 2
+    determinants, which keep all their digits at any angle and in every entry. What is left of the parallel part is then
+    at most about sqrt(K) times the result.
+    """
+    xp = ar.xp
+    power = ar.power(v)
+    v = ar.scaled(v, 1.0 / power)
+    index = xp.argmax(xp.abs(ar.value(rows)), axis=-1)
+    at_pivot = at_labels(xp, index, rows.shape[1])
+    row_pivot, v_pivot = (ar.sum(ar.where(at_pivot, w, 0.0)) for w in (rows, v))
+    oblique = (v * row_pivot - rows * v_pivot) / row_pivot
+    along = ar.sum(oblique * rows) / (norm * norm)
+    return ar.scaled(oblique - rows * along, power)
+
+
+def direction(ar, v, whole):
+    """Unit vectors along the rows of v and the rows' lengths; 0 for what is only noise beside the length `whole`.
+
+    Pairs leave no noise: their residuals are right, or exactly 0.
+    """
+    power = ar.power(v)
+    v = ar.scaled(v, 1.0 / power)
+    norm = ar.sqrt(ar.sum(v * v))
+    present = ar.value(norm) * power > ar.noise * ar.value(whole)
+    unit = ar.where(present, v / ar.where(present, norm, 1.0), 0.0)
+    return unit, ar.scaled(ar.where(present, norm, 0.0), power)
+
+
+def psi_and_slope(ar, cosine, m):
+    """psi = (-1)^k T_m(c) - 2k and d psi/dc = m |U_{m-1}(c)|, by the recurrence of the Chebyshev polynomials.
+
+    At a break point both pieces have the same value and slope 0, so a rounded comparison may choose either. psi rises
+    with c, so the sign of the slope does not depend on k at all.
+    """
+    xp = ar.xp
+    c = ar.value(cosine)
+    k = xp.zeros_like(c)
+    for j in range(1, m):
+        k = k + xp.astype(c < math.cos(j * math.pi / m), c.dtype)
+    t_before, t = cosine * 0.0 + 1.0, cosine
+    u_before, u = cosine * 0.0, cosine * 0.0 + 1.0
+    for _ in range(m - 1):
+        t_before, t = t, cosine * t * 2.0 - t_before
+        u_before, u = u, cosine * u * 2.0 - u_before
+    slope = abs(u) * float(m)
+    # What the rounding of the cosine can make out of 0 is 0: that is a break point.
+    slope = ar.where(ar.value(slope) > m**4 * ar.negligible, slope, 0.0)
+    return t * (1.0 - 2.0 * (k % 2)) - 2.0 * k, slope
+
+
+def no_margin(ar, cosine, sine):  # noqa: ARG001
+    """(phi, -d phi/d theta) of phi = cos(theta)."""
+    return cosine, sine
+
+
+def psi_margin(m, lam):
+    """Of phi = (lam cos(theta) + psi(theta)) / (1 + lam)."""
+
+    def margin(ar, cosine, sine):
+        psi, slope = psi_and_slope(ar, cosine, m)
+        share = 1.0 / (1.0 + ar.number(ar.xp.full_like(ar.value(cosine), min(lam, 2.0**100))))
+        return cosine + (psi - cosine) * share, sine * (1.0 + (slope - 1.0) * share)
+
+    return no_margin if m == 1 else margin
+
+
+def angular_margin(m1, m2, m3, beyond):
+    """Of phi = cos(m1 theta + m2) - m3, with a rule for m1 theta + m2 > pi."""
+
+    def margin(ar, cosine, sine):
+        if m1 == 1.0 and m2 == 0.0:
+            return cosine - m3, sine
+        angle = ar.angle(sine, cosine) * m1 + m2
+        sin_angle, cos_angle = ar.sin_cos(angle, m1 * math.pi + m2)
+        inside = ar.value(ar.pi - angle) > 0
+        phi, slope = cos_angle, sin_angle * m1
+        if beyond == "sub":
+            shift = ar.number(ar.xp.full_like(ar.value(cosine), m2))
+            beyond_pi = cosine - ar.sin_cos(shift, m2)[0] * m2, sine
+        elif beyond == "clamp":
+            beyond_pi = cosine * 0.0 - 1.0, sine * 0.0
+        elif beyond == "easy":
+            inside, beyond_pi = ar.value(cosine) > 0, (cosine, sine)
+        else:  # "wrap"
+            return phi - m3, slope
+        return ar.where(inside, phi, beyond_pi[0]) - m3, ar.where(inside, slope, beyond_pi[1])
+
+    return margin
+
+
+class Couples:
+    """Single couples of a vector and a class: margin and gradient where a product of matrices is not good enough."""
+
+    def __init__(self, ar, x, weight, margin=no_margin, detached=False):
+        cosine = ar.sum(x.rows * weight.rows) / (x.norm * weight.norm)
+        self.towards_weight, distance = direction(ar, x.perpendicular(weight.rows), weight.norm)
+        sine = distance / weight.norm
+        self.phi, slope = margin(ar, cosine, sine)
+        self.slope = sine if detached else slope
+        self.logit = ar.scaled(self.phi * x.length * weight.length, x.outer * weight.outer)
+        self.ar, self.x, self.weight = ar, x, weight
+
+    def gradient(self, side, other, towards, g):
+        """g dz/d vectors of one side: g |b| (phi a/|a| - phi' e)."""
+        ar = self.ar
+        change = towards * self.slope
+        if not side.normalised:  # the part along the vector, which normalisation takes away
+            change = change + side.rows * (self.phi / side.norm)
+        return ar.scaled(change * (g * other.length), other.outer)
+
+    def gradients(self, g):
+        """Of both sides, for gradients g with respect to the logits, (couples, 1)."""
+        x, weight = self.x, self.weight
+        towards_x, _ = direction(self.ar, weight.perpendicular(x.rows), x.norm)
+        return self.gradient(x, weight, self.towards_weight, g), self.gradient(weight, x, towards_x, g)
+
+
+def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
+    """Loss of each row, (N,), and the gradients of their sum with respect to x and weight, or None.
+
+    Parameters
+    ----------
+    ar : Plain, Double or Paired
+        The arithmetic.
+    x, weight, labels : array
+        Of shape (N, K), (C, K), (N,), checked, with N and K above 0.
+    margin : callable
+        From arithmetic, cosine and sine to phi and -d phi/d theta.
+    lengths : tuple
+        What x and weight are normalised to, None where they are not.
+    detached : bool
+        Let the gradient see phi + constant = cos(theta).
+    return_grad : bool
+        Ask for gradients.
+    """
+    xp, exact, classes = ar.xp, ar.targets, weight.shape[0]
+
+    def couples(x_rows, weight_rows, *margin):
+        return Couples(exact, Side(exact, x_rows, lengths[0]), Side(exact, weight_rows, lengths[1]), *margin)
+
+    targets = couples(x, xp.take(weight, labels, axis=0), margin, detached)
+    x_side, weight_side = Side(ar, x, lengths[0]), Side(ar, weight, lengths[1])
+    x_vectors, weight_vectors = x_side.vectors, weight_side.vectors
+    x_outer, weight_outer = x_side.outer, xp.matrix_transpose(weight_side.outer)
+
+    logits = ar.scaled(ar.product(x_vectors, weight_vectors), x_outer * weight_outer)
+    at_label = at_labels(xp, labels, classes)
+    items, g = ar.cross_entropy(ar.where(at_label, ar.number(targets.logit), logits), labels)
+    if not return_grad:
+        return items, None, None
+
+    others = xp.where(at_label, 0.0, g)
+    # The entries of a row of g add up to 0; a sum with all its digits lets what the classes have in common cancel.
+    own_x, own_weight = targets.gradients(-ar.product(others, xp.ones_like(others[:1, :])))
+    own_x, own_weight = ar.number(own_x), ar.class_sums(ar.number(own_weight), labels, classes)
+    if x_side.normalised or weight_side.normalised:
+        for rows, columns in ar.parallel(logits, x_side, weight_side, others):
+            near_x, near_weight = couples(x[rows], weight[columns]).gradients(others[rows, columns][:, None])
+            own_x = own_x + ar.class_sums(ar.number(near_x), rows, x.shape[0])
+            own_weight = own_weight + ar.class_sums(ar.number(near_weight), columns, classes)
+            others[rows, columns] = 0.0
+
+    others_x = ar.product(others * weight_outer, ar.transposed(weight_vectors))
+    others_weight = ar.product(xp.matrix_transpose(others * x_outer), ar.transposed(x_vectors))
+    return items, x_side.gradient(others_x, own_x), weight_side.gradient(others_weight, own_weight)

@@ -1,0 +1,174 @@
+"""From a user's call of a margin loss to the arithmetic and back: checks, choice of numbers, reduction, dtype."""
+
+import math
+import operator
+
+import numpy as np
+from array_api_compat import is_dask_array, is_jax_array, is_numpy_namespace
+
+from ._arrays import _as_number, as_array, dtype_name, is_complex, promote
+from ._margin_core import evaluate
+from ._margin_numbers import Double, Paired, Plain
+from ._margin_rows import at_labels
+
+REDUCTIONS = ("mean", "sum", "none")
+GRADIENTS = ("true", "detached")
+BEYOND = ("sub", "wrap", "clamp", "easy")
+
+
+def arithmetic(xp, dtype):
+    """What arrays of this library and dtype are computed in."""
+    name = dtype_name(dtype) if is_numpy_namespace(xp) else ""
+    if name in ("float32", "float64"):
+        return Double() if name == "float32" else Paired()
+    return Plain(xp, float(xp.finfo(dtype).eps))
+
+
+def as_choice(value, name, choices):
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+    return value
+
+
+def as_multiplier(m):
+    """`m` as an integer of at least 1."""
+    try:
+        value = operator.index(m)
+    except TypeError:
+        raise TypeError(f"m must be an integer, not {m!r}") from None
+    if value < 1:
+        raise ValueError(f"m must be at least 1, not {m!r}")
+    return value
+
+
+def as_real(value, name, low=-math.inf, high=math.inf, hint=""):
+    """A finite Python float in [low, high]."""
+    number = _as_number(value, name)
+    if not (math.isfinite(number) and low <= number <= high):
+        limits = "" if math.isinf(low) else f", at least {low:g}" if math.isinf(high) else f" in [{low:g}, {high:g}]"
+        raise ValueError(f"{name} must be finite{limits}, not {value!r}{hint}")
+    return number
+
+
+def as_angle(value, name):
+    """An angle in radians, in [0, pi]."""
+    return as_real(value, name, 0.0, math.pi, " (it is an angle in radians)")
+
+
+def as_positive(value, name):
+    number = as_real(value, name, 0.0)
+    if number == 0.0:
+        raise ValueError(f"{name} must be positive, not {value!r}")
+    return number
+
+
+def _is_lazy(array):
+    # Looking at a value would stop a trace, or compute a graph that is not ours to compute.
+    return is_jax_array(array) or is_dask_array(array)
+
+
+def _first(xp, condition):
+    """Position of the first True, or None."""
+    if not bool(xp.any(condition)):
+        return None
+    return int(xp.argmax(xp.astype(condition, xp.int32)))
+
+
+def _as_vectors(xp, array, name, shape):
+    if is_complex(xp, array.dtype):
+        raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have shape {shape}, not {tuple(array.shape)}")
+    if is_numpy_namespace(xp):
+        # One layout, so that the order of no addition depends on the caller's.
+        return np.ascontiguousarray(array, dtype=np.float64 if array.dtype == np.float32 else None)
+    return array
+
+
+def _refuse_zero_rows(xp, array, name):
+    row = None if _is_lazy(array) else _first(xp, xp.all(array == 0, axis=1))
+    if row is not None:
+        raise ValueError(f"{name}[{row}] is a zero vector, which has no direction")
+
+
+def _as_labels(xp, labels, x, classes):
+    n = x.shape[0]
+    labels = as_array(xp, labels, "labels", x)
+    if tuple(labels.shape) != (n,):
+        raise ValueError(f"labels must have shape {(n,)}, one for each row of x, not {tuple(labels.shape)}")
+    if n and not xp.isdtype(labels.dtype, "integral"):
+        raise TypeError(f"labels must be integers, not {dtype_name(labels.dtype)}")
+    if n and not _is_lazy(labels):
+        row = _first(xp, (labels < 0) | (labels >= classes))
+        if row is not None:
+            raise ValueError(f"labels[{row}] is {int(labels[row])}, which is not in [0, {classes})")
+    # Narrower or unsigned types could not count the classes.
+    return labels if dtype_name(labels.dtype) in ("int32", "int64") else xp.astype(labels, xp.int32)
+
+
+def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, gradient):
+    """What all margin losses share.
+
+    Parameters
+    ----------
+    x, weight, labels : array_like
+        As the user gave them.
+    margin : callable
+        See `_margin_core.evaluate`.
+    lengths : tuple
+        What the vectors of x and of weight are normalised to, None where they are not.
+    reduction, return_grad, gradient
+        As the user gave them.
+
+    Returns
+    -------
+    loss, or (loss, grad_x, grad_weight)
+    """
+    as_choice(reduction, "reduction", REDUCTIONS)
+    as_choice(gradient, "gradient", GRADIENTS)
+    xp, arrays, dtype = promote({"x": x, "weight": weight})
+    ar = arithmetic(xp, arrays["x"].dtype)
+    x = _as_vectors(xp, arrays["x"], "x", "(N, K)")
+    weight = _as_vectors(xp, arrays["weight"], "weight", "(C, K)")
+    if x.shape[1] != weight.shape[1]:
+        raise ValueError(f"x {tuple(x.shape)} and weight {tuple(weight.shape)} must have rows of the same length")
+    if weight.shape[0] == 0:
+        raise ValueError("weight must have at least one row, one for each class")
+    labels = _as_labels(xp, labels, x, weight.shape[0])
+    _refuse_zero_rows(xp, x, "x")
+    _refuse_zero_rows(xp, weight, "weight")
+
+    if x.shape[0] == 0:
+        items, grad_x, grad_weight = xp.sum(x, axis=1), xp.zeros_like(x), xp.zeros_like(weight)
+    else:
+        with np.errstate(all="ignore"):  # underflow and overflow are answers here, not accidents
+            items, grad_x, grad_weight = evaluate(
+                ar, x, weight, labels, margin, lengths, gradient == "detached", return_grad
+            )
+    if _is_lazy(labels):
+        items = xp.where(xp.any(at_labels(xp, labels, weight.shape[0]), axis=1), items, math.nan)
+
+    divisor = max(1, x.shape[0]) if reduction == "mean" else 1
+    loss = items if reduction == "none" else ar.total(items, divisor)
+    loss = _cast(xp, loss, dtype)
+    return (loss, _cast(xp, grad_x / divisor, dtype), _cast(xp, grad_weight / divisor, dtype)) if return_grad else loss
+
+
+def elementwise(array, name, function):
+    """function(arithmetic, number) of each element, in the array's dtype."""
+    xp, arrays, dtype = promote({name: array})
+    array = arrays[name]
+    if is_complex(xp, array.dtype):
+        raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
+    ar = arithmetic(xp, array.dtype)
+    if is_numpy_namespace(xp) and array.dtype == np.float32:
+        array = array.astype(np.float64)
+    with np.errstate(all="ignore"):
+        return _cast(xp, ar.value(function(ar, ar.number(array))), dtype)
+
+
+def _cast(xp, result, dtype):
+    with np.errstate(all="ignore"):
+        if result.dtype != dtype:
+            result = result.astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
+    return result[()] if is_numpy_namespace(xp) and result.ndim == 0 else result

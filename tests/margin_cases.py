@@ -1,0 +1,93 @@
+"""The margin losses with their exact counterparts, and the inputs that are hard for them."""
+
+import math
+
+import numpy as np
+
+from exact_margin import Kind
+from stablesoft import margin
+
+LOSSES = {
+    "modified_softmax": (margin.modified_softmax, {}, Kind()),
+    "l_softmax, m=1": (margin.l_softmax, {"m": 1}, Kind(unit_weight=False)),
+    "l_softmax, m=4": (margin.l_softmax, {}, Kind(unit_weight=False, m=4)),
+    "l_softmax, m=3, lam": (margin.l_softmax, {"m": 3, "lam": 5.0}, Kind(unit_weight=False, m=3, lam=5.0)),
+    "a_softmax, m=2": (margin.a_softmax, {"m": 2}, Kind(m=2)),
+    "a_softmax, m=7": (margin.a_softmax, {"m": 7}, Kind(m=7)),
+    "am_softmax": (margin.am_softmax, {}, Kind(s=30.0, m3=0.35)),
+    "arcface, sub": (margin.arcface, {}, Kind(s=64.0, m2=0.5, beyond="sub")),
+    "arcface, wrap": (margin.arcface, {"beyond": "wrap"}, Kind(s=64.0, m2=0.5)),
+    "arcface, clamp": (margin.arcface, {"beyond": "clamp"}, Kind(s=64.0, m2=0.5, beyond="clamp")),
+    "arcface, easy": (margin.arcface, {"beyond": "easy"}, Kind(s=64.0, m2=0.5, beyond="easy")),
+    "combined": (
+        margin.combined_margin,
+        {"m1": 0.9, "m2": 0.4, "m3": 0.15, "scale": 8.0},
+        Kind(s=8.0, m1=0.9, m2=0.4, m3=0.15, beyond="sub"),
+    ),
+    "combined, multiplied": (
+        margin.combined_margin,
+        {"m1": 1.35, "beyond": "clamp"},
+        Kind(s=64.0, m1=1.35, beyond="clamp"),
+    ),
+}
+NAMES = tuple(LOSSES)
+SCALED = tuple(name for name, (_, _, kind) in LOSSES.items() if kind.s is not None)
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).normal(size=shape)
+
+
+def vectors(dtype):
+    """{name: (x, weight, labels)}: the hard inputs that every loss must get right."""
+    eps, big = float(np.finfo(dtype).eps), 1e30 if dtype == "float32" else 1e280
+    axes, ones = np.eye(4), np.ones(4)
+    class_vectors = np.vstack([axes[:2], -ones, -axes[0]])
+    w = normal(3, 6)
+    own = w.astype(dtype).astype("float64")
+    unit = normal(512, seed=2) / 512**0.5
+    near = 3e-6
+    angle = math.pi - 0.5
+    table = {
+        "ordinary": (normal(4, 6), normal(5, 6), [0, 1, 2, 0]),
+        "K = 1": ([[2.0], [-3.0], [0.1]], [[1.0], [-7.0], [0.3]], [0, 0, 2]),
+        "K = 2": (normal(3, 2), normal(2, 2), [0, 1, 1]),
+        "K = 512": (normal(2, 512), normal(3, 512), [0, 1]),
+        "C = 100": (normal(2, 40), normal(100, 40), [5, 5]),
+        "C = 1": (normal(3, 4), normal(1, 4), [0, 0, 0]),
+        "confident": (20 * own[[1]] + normal(1, 6), 20 * own, [1]),
+        "angle 0 and pi": (np.vstack([2 * own[0], -4 * own[1], own[2]]), own, [0, 1, 2]),
+        "one ulp from angle 0 and pi": (np.nextafter(own.astype(dtype), 9) * [[2], [-4], [1]], own, [0, 1, 2]),
+        "angles down to 1e-9": (own + normal(3, 6) * [[1e-3], [1e-6], [1e-9]], own, [0, 1, 2]),
+        "needles": ([[1.0, 1e-30], [-1.0, 1e-30]], [[1.0, 2e-30], [0.0, 1.0]], [0, 0]),
+        "beside another class": ([[1.0, 1.0, 1.0]], [[1.0, 1.0, 1 + 4 * eps], [1.0, 1.0, -1.0]], [1]),
+        "two classes close together": (own[:1], own[:1] + 1e-4 * normal(2, 6), [0]),
+        "on another class": (np.vstack([own[1], -own[2], own[0]]), own, [0, 1, 1]),
+        "on another class, alone": (2 * own[[1]], own, [0]),
+        "ties": (normal(2, 6), np.vstack([own[0], 2 * own[0], own[0], -own[0]]), [0, 3]),
+        "tiny": (normal(3, 5) / big, normal(3, 5, seed=1) / big, [0, 1, 1]),
+        "tiny and huge": (normal(3, 5) / big, normal(3, 5, seed=1) * big, [0, 1, 1]),
+        "lengths mixed": (
+            normal(3, 5) * [[1], [1e-8], [1e-15]],
+            normal(3, 5, seed=1) * [[1], [1e-9], [1e9]],
+            [0, 1, 1],
+        ),
+        "logits of 1000 almost equal": (1000 * (unit + normal(1, 512) / 20), unit + near * normal(3, 512), [1]),
+        "break points": (np.vstack([ones, axes[0], axes[0] + axes[1], [1, -1, 1, 1]]), class_vectors, [0, 1, 0, 3]),
+        "beside the break points": (
+            np.array([[1, 1, 1, 1 + eps], [1, eps, 0, 0], [1, 1 + eps, 0, 0], [1, -1, 1, 1 - eps]]),
+            class_vectors,
+            [0, 1, 0, 3],
+        ),
+        "a break point alone": ([[1.0, 1.0]], np.eye(2), [0]),
+        "one ulp above a break point": ([[1.0, 1 + eps]], np.eye(2), [0]),
+        "one ulp below a break point": ([[1 + eps, 1.0]], np.eye(2), [0]),
+        "ten to nine labels": (normal(9, 3), normal(10, 3), [3] * 9),
+    }
+    for gap in (0.5, 1e-3, -1e-3, 1e-7):
+        theta = angle - gap
+        table[f"{gap:g} before pi"] = ([[1.0, 0.0]], [[math.cos(theta), math.sin(theta)], [0.0, 1.0]], [0])
+    return {name: (np.asarray(x, dtype), np.asarray(w, dtype), np.asarray(y)) for name, (x, w, y) in table.items()}
+
+
+HARD = tuple(vectors("float64"))

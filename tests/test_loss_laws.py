@@ -1,0 +1,221 @@
+"""Laws of the losses: differences, shifts, duality, options that change nothing, permutations, layouts."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_identities import grid_and_shift, same_bits, unit
+from test_losses import batch_of
+from test_reproducibility import assert_same_bits, hard_matrix, layouts
+
+import stablesoft
+import strategies
+from exact import context, ulp
+from exact_losses import exact_sigmoid_loss, exact_softmax_loss
+from loss_cases import CASES, SOFTMAX, weights
+from stablesoft import sigmoid_cross_entropy, sigmoid_focal_loss, softmax_cross_entropy, softmax_focal_loss
+
+BOTH = {"reduction": "none", "return_grad": True}
+EXACT_OPTIONS = [
+    {},
+    {"weight": (0.5, 3.0, 1.25, 0.1)},
+    {"smoothing": 0.2},
+    {"z_loss": 0.3, "smoothing": 0.2, "weight": (0.5, 3.0, 1.25, 0.1)},
+    {"gamma": 2.0},
+    {"gamma": 0.5, "weight": (0.5, 3.0, 1.25, 0.1)},
+]
+
+
+@pytest.mark.parametrize("options", EXACT_OPTIONS, ids=str)
+@pytest.mark.parametrize("soft", [False, True])
+def test_exact_gradient(options, soft):
+    """The formula of the exact gradient against differences of the exact loss; doubles hold the steps exactly."""
+    step = 2.0**-30
+    kind = {"probabilities": (0.125, 0.5, 0.0, 0.375)} if soft else {"label": 2}
+    for row in ([0.5, -1.0, 2.0, 0.25], [3.0, 3.0, -8.0, 0.0], [0.0, -20.0, 30.0, 1.0]):
+        exact = exact_softmax_loss(row, **kind, **options)
+        for i, slope in enumerate(exact.gradient):
+            up, down = ([*row[:i], row[i] + s, *row[i + 1 :]] for s in (step, -step))
+            costs = [exact_softmax_loss(moved, **kind, **options).loss for moved in (up, down)]
+            quotient = context(60).subtract(*costs) / Decimal(2 * step)
+            assert abs(quotient - slope) <= Decimal("1e-15") * max(1, abs(slope)), (row, i)  # step^2 times a few
+
+
+@pytest.mark.parametrize("options", [{}, {"gamma": 2.0}, {"gamma": 0.5, "alpha": 0.25}], ids=str)
+@pytest.mark.parametrize("target", [0.0, 1.0, 0.3])
+def test_exact_sigmoid_gradient(options, target):
+    step = 2.0**-30
+    for x in (-20.0, -1.0, 0.0, 0.5, 25.0):
+        (slope,) = exact_sigmoid_loss(x, target, 2.0, 1.5, **options).gradient
+        costs = [exact_sigmoid_loss(x + s, target, 2.0, 1.5, **options).loss for s in (step, -step)]
+        assert abs(context(60).subtract(*costs) / Decimal(2 * step) - slope) <= Decimal("1e-15") * max(1, abs(slope))
+
+
+@st.composite
+def labelled(draw, most=12):
+    """A row without infinities and a label for it."""
+    row = draw(strategies.finite_rows(draw(st.sampled_from(["float32", "float64"])), most))
+    return row, draw(st.integers(0, row.size - 1))
+
+
+@settings(max_examples=60)
+@given(labelled(30))
+def test_gradient_sums_to_zero(drawn):
+    row, label = drawn
+    for _, gradient in (
+        softmax_cross_entropy(row, label, **BOTH),
+        softmax_cross_entropy(row, label, label_smoothing=0.25, **BOTH),
+        softmax_focal_loss(row, label, **BOTH),
+    ):
+        total = abs(sum(map(Fraction, gradient.tolist())))
+        # 4 ulp of each element; with smoothing of max(p, t), which sum to 2
+        limit = 4 * sum(unit(g, row.dtype) for g in gradient) + 8 * Fraction(float(np.finfo(row.dtype).eps))
+        assert total <= limit
+    gradient = softmax_cross_entropy(row, label, **BOTH)[1]
+    assert abs(sum(map(Fraction, gradient.tolist()))) <= sum(unit(g, row.dtype) for g in gradient)
+
+
+@settings(max_examples=60)
+@given(grid_and_shift(), st.integers(0, 99))
+def test_shift(drawn, place):
+    dtype, row, shift = drawn
+    label = place % row.size
+    here, there = (softmax_cross_entropy(x.astype(dtype), label, **BOTH) for x in (row, row + shift))
+    for a, b in zip([here[0], *here[1]], [there[0], *there[1]], strict=True):
+        assert abs(Fraction(float(a)) - Fraction(float(b))) <= 2 * max(unit(a, dtype), unit(b, dtype))
+
+
+@settings(max_examples=60)
+@given(st.floats(-800, 800, width=32), st.integers(0, 64))
+def test_duality(x, sixtyfourths):
+    """BCE(x, t) = BCE(-x, 1 - t), the gradient with the other sign; t and 1 - t are exact."""
+    t = sixtyfourths / 64
+    for dtype in ("float32", "float64"):
+        for function in (sigmoid_cross_entropy, sigmoid_focal_loss):
+            one = function(np.array([x], dtype), np.array([t], dtype), **BOTH)
+            other = function(np.array([-x], dtype), np.array([1 - t], dtype), **BOTH)
+            same_bits(one[0], other[0])
+            same_bits(one[1] + 0, 0 - other[1])
+
+
+@settings(max_examples=60)
+@given(st.floats(-700, 700, width=32))
+def test_two_classes(x):
+    """Softmax of (0, x) is the sigmoid of x."""
+    for dtype in ("float32", "float64"):
+        two = np.array([0.0, x], dtype)
+        for label in (0, 1):
+            loss, gradient = softmax_cross_entropy(two, label, **BOTH)
+            item, slope = sigmoid_cross_entropy(two[1:], [label], **BOTH)
+            for a, b in ((loss, item[0]), (gradient[1], slope[0])):
+                assert abs(Fraction(float(a)) - Fraction(float(b))) <= 2 * max(unit(a, dtype), unit(b, dtype))
+
+
+def assert_same(one, other, what=""):
+    for part, a, b in zip(("loss", "gradient"), one, other, strict=True):
+        assert_same_bits(a, b, f"{what}, {part}")
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 33, 4100])
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_options_that_change_nothing(n, reduction, dtype):
+    x = hard_matrix(dtype, 21, n)
+    y = np.random.default_rng(n).integers(0, n, 21)
+    how = {"reduction": reduction, "return_grad": True}
+    plain = softmax_cross_entropy(x, y, **how)
+    for options in (
+        {"weight": np.ones(n)},
+        {"label_smoothing": 0},
+        {"z_loss": 0},
+        {"ignore_index": -100},
+        {"ignore_index": 2**70},
+    ):
+        assert_same(softmax_cross_entropy(x, y, **options, **how), plain, options)
+    assert_same(softmax_focal_loss(x, y, gamma=0.0, **how), plain, "gamma = 0")
+    assert_same(softmax_focal_loss(x, y, gamma=0, alpha=1, **how), plain, "alpha = 1")
+    one_hot = (np.arange(n) == y[:, None]).astype(dtype)
+    assert_same(softmax_cross_entropy(x, one_hot, **how), plain, "one-hot")
+    t = one_hot.ravel()
+    logits = x.ravel()
+    plain = sigmoid_cross_entropy(logits, t, **how)
+    for options in ({"weight": 1.0}, {"pos_weight": 1}, {"weight": np.ones(t.size), "pos_weight": [1.0]}):
+        assert_same(sigmoid_cross_entropy(logits, t, **options, **how), plain, options)
+
+
+@pytest.mark.parametrize("n", [2, 10, 40])
+def test_ignored_rows_are_no_rows(n, dtype):
+    """Whatever stands in them."""
+    random = np.random.default_rng(n)
+    x = random.normal(0, 3, (31, n)).astype(dtype)
+    y = random.integers(0, n, 31)
+    leave = random.random(31) < 0.3
+    x[leave] = np.where(random.random((leave.sum(), n)) < 0.5, np.nan, np.inf)
+    y[leave] = -7
+    for function in (softmax_cross_entropy, softmax_focal_loss):
+        for reduction in ("mean", "sum"):
+            loss, gradient = function(x, y, ignore_index=-7, reduction=reduction, return_grad=True)
+            kept = function(x[~leave], y[~leave], reduction=reduction, return_grad=True)
+            assert_same((loss, gradient[~leave]), kept, reduction)
+            assert not gradient[leave].any()
+        items = function(x, y, ignore_index=-7, reduction="none")
+        assert not items[leave].any()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("n", [3, 10, 40])
+def test_layouts_and_order(case, n, dtype):
+    """Items and gradients are the bits of a row alone, in any layout and order; sums those of any order."""
+    x = hard_matrix(dtype, 29, n)
+    x[np.isneginf(x)] = -3
+    targets = batch_of(case, x).reshape(x.shape) if case.sigmoid else batch_of(case, x)
+    if case.weights and case.sigmoid:
+        given = case.arrays(x.shape, x.dtype)
+        call = lambda x, t, axis, order=slice(None), **how: getattr(stablesoft, case.name)(  # noqa: E731
+            x, t, **{k: np.moveaxis(v[order], 1, axis) for k, v in given.items()}, **case.kwargs, **how
+        )
+    else:
+        call = lambda x, t, axis, order=slice(None), **how: case(stablesoft, x, t, axis=axis, **how)  # noqa: E731, ARG005
+    expected = call(x, targets, 1, **BOTH)
+    sums = [call(x, targets, 1, reduction=how, return_grad=True) for how in ("sum", "mean")]
+    if not case.sigmoid:
+        alone = [case(stablesoft, row.copy(), t, **BOTH) for row, t in zip(x, targets)]
+        assert_same([np.stack(part) for part in zip(*alone)], expected, "row by row")
+    order = np.random.default_rng(3).permutation(29)
+    assert_same(call(x[order], targets[order], 1, order, **BOTH), [part[order] for part in expected], "order")
+    for how, (loss, gradient) in zip(("sum", "mean"), sums):
+        got = call(x[order], targets[order], 1, order, reduction=how, return_grad=True)
+        assert_same(got, (loss, gradient[order]), how)
+    kept = targets.ndim == 2
+    for (name, array, axis), (_, other, _) in zip(layouts(x), layouts(targets if kept else x)):
+        got = call(array, np.moveaxis(targets, 1, axis) if kept else targets, axis, **BOTH)
+        back = np.moveaxis(got[0], axis, 1) if case.sigmoid else got[0]
+        assert_same((back, np.moveaxis(got[1], axis, 1)), expected, name)
+        if kept:
+            got = call(np.moveaxis(x, 1, axis), other, axis, **BOTH)
+            back = np.moveaxis(got[0], axis, 1) if case.sigmoid else got[0]
+            assert_same((back, np.moveaxis(got[1], axis, 1)), expected, f"targets {name}")
+
+
+@pytest.mark.parametrize("case", SOFTMAX, ids=lambda case: case.id)
+def test_elements_in_any_order(case, dtype):
+    """A permutation of the classes, with their weights, permutes the gradient and leaves the loss."""
+    random = np.random.default_rng(6)
+    for n in (5, 40, 5000):
+        x = random.normal(0, 3, n).astype(dtype)
+        w = weights(n, dtype)
+        order = random.permutation(n)
+        label = int(random.integers(n))
+        t = random.random(n).astype(dtype) if case.soft else label
+        moved = t[order] if case.soft else int(np.argmax(order == label))
+        function, name = getattr(stablesoft, case.name), (case.weights or (None,))[0]
+        loss, gradient = function(x, t, **({name: w} if name else {}), **case.kwargs, **BOTH)
+        again = function(x[order], moved, **({name: w[order]} if name else {}), **case.kwargs, **BOTH)
+        assert_same(again, (loss, gradient[order]), n)
+
+
+def test_unit_of_laws():
+    """`unit` is the spacing, so that the limits above are not loose by accident."""
+    assert unit(1.0, "float64") == ulp(Decimal(1), "float64") == Fraction(1, 2**52)

@@ -1,0 +1,163 @@
+"""Margin losses on hard inputs against exact values, and one input, one result, bit for bit."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import run_worker
+
+import stablesoft
+from exact import ulp
+from exact_margin import differences, exact_margin
+from margin_cases import HARD, LOSSES, NAMES, normal, vectors
+from stablesoft import margin
+
+LOSS_BOUND = 16  # ulp of the scale of the logits, or of the loss where that is larger
+GRADIENT_BOUND = 32  # ulp of the largest entry of the row
+
+
+def errors(got, exact, scale, dtype):
+    unit = ulp(scale, dtype)
+    return max(float(abs(Fraction(float(g)) - Fraction(e)) / unit) for g, e in zip(np.ravel(got), exact, strict=True))
+
+
+def check(name, x, weight, labels, dtype, digits=60, **options):
+    function, given_options, kind = LOSSES[name]
+    if "gradient" in options:
+        kind = replace(kind, detached=options["gradient"] == "detached")
+    exact = exact_margin(x, weight, labels, kind, digits)
+    items = function(x, weight, labels, reduction="none", **given_options)
+    assert items.dtype == dtype
+    for item, value, scale in zip(items, exact.items, exact.scales, strict=True):
+        error = errors([item], [value], max(scale, value), dtype)
+        assert error <= LOSS_BOUND, f"{error:.4g} ulp: {item!r}, exact {value:.25g}"
+    _, *grads = function(x, weight, labels, reduction="sum", return_grad=True, **given_options, **options)
+    for what, got, rows in zip(("grad_x", "grad_weight"), grads, (exact.grad_x, exact.grad_weight), strict=True):
+        assert got.dtype == dtype
+        for j, row in enumerate(rows):
+            error = errors(got[j], row, max(map(abs, row)), dtype)
+            assert error <= GRADIENT_BOUND, f"{what}[{j}]: {error:.4g} ulp: {got[j]}, exact {[float(v) for v in row]}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("hard", HARD)
+def test_accuracy(name, hard, dtype):
+    check(name, *vectors(dtype)[hard], dtype, digits=120)
+
+
+@pytest.mark.parametrize("name", ["l_softmax, m=3, lam", "a_softmax, m=7", "arcface, sub", "combined"])
+@pytest.mark.parametrize("hard", ["ordinary", "angle 0 and pi", "break points"])
+def test_detached(name, hard, dtype):
+    check(name, *vectors(dtype)[hard], dtype, gradient="detached")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reference_against_differences(name):
+    """The formulas of the exact gradients against differences of the exact loss."""
+    x, weight, labels = vectors("float64")["ordinary"]
+    kind = LOSSES[name][2]
+    exact = exact_margin(x, weight, labels, kind)
+    for rows, other in zip((exact.grad_x, exact.grad_weight), differences(x, weight, labels, kind), strict=True):
+        for row, other_row in zip(rows, other, strict=True):
+            assert all(abs(a - b) < 1e-30 for a, b in zip(row, other_row, strict=True))
+
+
+COSINES = {
+    "angle 0 and pi": [1, -1, 1],
+    "one ulp from angle 0 and pi": [1, -1, 1],
+    "break points": [0.5, 0, 0.5**0.5, -0.5],
+    "beside the break points": [0.5, 0, 0.5**0.5, -0.5],
+}
+
+
+@pytest.mark.parametrize("hard", HARD)
+def test_inputs_are_what_their_names_say(hard, dtype):
+    x, weight, labels = vectors(dtype)[hard]
+    assert np.isfinite(x).all() and np.isfinite(weight).all()
+    assert x.any(axis=1).all() and weight.any(axis=1).all() and labels.max() < len(weight)
+    if hard in COSINES:
+        own = weight[labels].astype(float)
+        cosines = np.sum(x * own, axis=1) / (np.linalg.norm(x, axis=1) * np.linalg.norm(own, axis=1))
+        np.testing.assert_allclose(cosines, COSINES[hard], atol=4e-7)
+
+
+def batch(dtype, n=24, k=70, classes=20):
+    x, weight = normal(n, k), normal(classes, k)
+    labels = np.arange(n) % 7
+    x[:8] += 10 * weight[labels[:8]]
+    x[8], x[9], x[10] = weight[labels[8]], -weight[labels[9]], weight[15]
+    return x.astype(dtype), weight.astype(dtype), labels
+
+
+def results(name, x, weight, labels):
+    function, options, _ = LOSSES[name]
+    items = function(x, weight, labels, reduction="none", **options)
+    return items, *function(x, weight, labels, return_grad=True, **options)
+
+
+PATHS = ("modified_softmax", "l_softmax, m=4", "a_softmax, m=2", "arcface, sub", "combined")
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_order_of_the_batch(name, dtype):
+    x, weight, labels = batch(dtype)
+    items, loss, grad_x, grad_weight = results(name, x, weight, labels)
+    order = np.random.default_rng(3).permutation(len(x))
+    again = results(name, x[order], weight, labels[order])
+    for got, expected in zip(again, (items[order], loss, grad_x[order], grad_weight), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_row_does_not_see_its_neighbours(name, dtype):
+    x, weight, labels = batch(dtype)
+    function, options, _ = LOSSES[name]
+    items, grad_x, _ = function(x, weight, labels, reduction="none", return_grad=True, **options)
+    for j in (0, 8, 9, 10, 20):
+        loss, alone, _ = function(x[j : j + 1], weight, labels[j : j + 1], return_grad=True, **options)
+        assert loss == items[j]
+        np.testing.assert_array_equal(alone[0], grad_x[j])
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_layouts(name, dtype):
+    x, weight, labels = batch(dtype)
+    expected = results(name, x, weight, labels)
+    wide = np.zeros((len(x), 2 * x.shape[1]), dtype)
+    wide[:, ::2] = x
+    for other in (np.asfortranarray(x), wide[:, ::2], x[::-1][::-1], x.astype(np.dtype(dtype).newbyteorder())):
+        for got, value in zip(results(name, other, np.asfortranarray(weight), labels), expected, strict=True):
+            np.testing.assert_array_equal(got, value)
+            assert got.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"OMP_NUM_THREADS": "1"}, {"OPENBLAS_CORETYPE": "PRESCOTT"}, {"OPENBLAS_CORETYPE": "HASWELL"}],
+    ids=str,
+)
+def test_blas(environment):
+    """BLAS with one thread, or with kernels without fma, gives the same bits: none of its additions rounds."""
+    found = run_worker(batch="margin", **environment)
+    assert len(found) > 20
+    assert found == run_worker(batch="margin", threads=2)
+
+
+def test_digests_distinguish():
+    found = run_worker(batch="margin", threads=2)
+    assert len(set(found.values())) == len(found)
+
+
+def test_input_is_left_alone(dtype):
+    x, weight, labels = batch(dtype)
+    before = x.copy(), weight.copy(), labels.copy()
+    for array in (x, weight, labels):
+        array.flags.writeable = False
+    results("arcface, sub", x, weight, labels)
+    for array, copy in zip((x, weight, labels), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_importable_as_a_submodule():
+    assert stablesoft.margin is margin
