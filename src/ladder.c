@@ -308,7 +308,7 @@ static double climb(const task *T, ss_ladder_sum *sum, double count, int single)
         const int crosses_zero = (int)sub_n(lo, err, W + 1);
         const double upper = round_fix(hi, W, exponent, single);
         const double lower = crosses_zero ? 0.0 : round_fix(lo, W, exponent, single);
-        const int certain = units < ldexp(1, 64 * L - 2) && upper == lower;
+        const int certain = units < ldexp(1.0, 64 * L - 2) && upper == lower;
         if (certain && crosses_zero) return 0.0;
         if (certain || sum->level + 1 == (int)sizeof levels) {
             const double result = round_fix(y, W, exponent, single);
@@ -328,7 +328,7 @@ static double tiny_exponent(double x)
     return e + 1;
 }
 
-/* The elements of a row: the least and the most of them, how many are tiny, and the scale if e^x - 1 is added for those. */
+/* Of the elements of a row: the least, the most, how many are tiny, and the scale if e^x - 1 is added for those. */
 typedef struct {
     double least, most, tiny, tiny_scale;
 } extent;

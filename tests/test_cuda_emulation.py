@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 import pytest
+from test_near_zero import tiny_rows
 from test_reproducibility import assert_same_bits, hard_matrix, layouts
 
 import stablesoft
@@ -146,6 +147,33 @@ def test_near_zero_everywhere(emulation, dtype):
     x = aligned(z.shape, dtype)
     x[...] = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
     assert_same_bits(run(emulation, "logsumexp", x, 1), expected("logsumexp", x, 1), "rows")
+
+
+def test_next_to_zero(emulation, dtype):
+    """The ladder adds e^x - 1 where an element is tiny: one beside others that make up for it, or all of them."""
+    random = np.random.default_rng(7)
+    confident = random.normal([[-22.0], [-30.0], [-80.0]], 0.5, (3, 70))
+    confident[:, 41] = -np.exp(confident).sum(axis=1) + np.exp(confident[:, 41])
+    every = [("logmeanexp", row) for _, n, row in tiny_rows(dtype) if n < 1000]
+    for operation, row in (*every, *(("logsumexp", row) for row in confident)):
+        x = aligned((3, row.size), dtype)
+        x[:] = row
+        x[1] = row[::-1]
+        x[2, -1:] = -np.inf
+        assert_same_bits(run(emulation, operation, x, 1), expected(operation, x, 1), f"{operation} {row[:3]}")
+
+
+@OPERATIONS
+def test_huge_peaks(emulation, operation, dtype):
+    """Around the magnitude from which x - peak is reduced instead of x, on both sides of it."""
+    for edge in (2.0**45, -(2.0**45)):
+        near = np.array([edge], dtype)
+        for toward in (-np.inf, np.inf):
+            x = aligned((1, 40), dtype)
+            x[:] = -np.inf
+            x[0, :5] = near
+            x[0, 1:3] = np.nextafter(near, np.array(toward, dtype))
+            assert_same_bits(run(emulation, operation, x, 1), expected(operation, x, 1), (edge, toward))
 
 
 @pytest.mark.parametrize("operation", ["softmax", "logsumexp"])

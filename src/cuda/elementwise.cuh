@@ -92,9 +92,10 @@ static inline void binary(const char *x, char *y, const char *second, const ss_g
     }
     one_at_a_time(cancelled != 0, [&] {
 #pragma unroll
-        for (int v = 0; v < COUNT; v++)
-            if (cancelled >> v & 1)
-                result[v] = T::put(ladder_of_two((double)a[v], (double)b[v], SUBTRACT, arithmetic<typename T::real>::SINGLE));
+        for (int v = 0; v < COUNT; v++) {
+            const int single = arithmetic<typename T::real>::SINGLE;
+            if (cancelled >> v & 1) result[v] = T::put(ladder_of_two((double)a[v], (double)b[v], SUBTRACT, single));
+        }
     });
     mine.store_to(y, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.kept_y, i); }, result);
 }

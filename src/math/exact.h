@@ -5,8 +5,8 @@
 #ifndef SS_MATH_EXACT_H
 #define SS_MATH_EXACT_H
 
-/* How a part joins a digit. The vocabulary of a GPU, whose threads share one sum, brings an atomic addition; its rows are
-   too short for a carry in between. */
+/* How a part joins a digit. The vocabulary of a GPU, whose threads share one sum, brings an atomic addition; its rows
+   are too short for a carry in between. */
 #ifdef SS_EXACT_ADD
 #define SS_EXACT_SHARED 1
 #else
