@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Rows whose logarithm is near 0, marked by the kernel before this one: computed by the ladder, a warp to each. The
    kernel is launched always, for only the device knows whether there are such rows; it reads one value a row. The
-   ladder is kept out of the other kernels because it takes registers and 11 kB of shared memory for its long
+   ladder is kept out of the other kernels because it takes registers and 16 kB of shared memory for its long
    numbers. */
 
 #define SS_WITH_LADDER
