@@ -100,7 +100,7 @@ def show_memory(results):
     table.add_column("goal", no_wrap=True)
     for case, found in results:
         size = case.size * np.dtype(case.dtype).itemsize
-        sizes = (f"{value / 2**20:.2f}" for value in (size, *found.values()))
+        sizes = ("" if value is None else f"{value / 2**20:.2f}" for value in (size, *found.values()))
         limit = f"< {memory_limit() / 2**20:g}{show_verdict(found['stablesoft'] < memory_limit())}"
         table.add_row(case.id, *sizes, limit)
     console.print(table)
@@ -153,7 +153,8 @@ def main():
     )
     console.print(
         "memcpy: np.copyto; read: np.sum or torch.sum; each the faster of one and all threads. "
-        "out= where there is one, except\n10 elements and new: a new result.\n"
+        "out= where there is one, except\n10 elements and new: a new result. "
+        "Losses: the mean and a new gradient; in torch forward and backward.\n"
     )
     if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.5:
         console.print(f"Load average {load:.2f} before the start: other processes may spoil these figures.\n")

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, field
 
+from .data import SECOND
+
 SMALL = 16  # elements: what is timed up to here is the call itself
 LARGE = 1_000_000  # elements: from here on the memory is measured too
 MEMORY_PER_THREAD = 2**20  # bytes beside the result, and no temporary of the input's size
@@ -42,7 +44,16 @@ class Case:
         return self.operation == "expit"
 
     @property
+    def loss(self):
+        return self.operation in SECOND
+
+    @property
+    def takes_out(self):
+        return self.out and not self.loss
+
+    @property
     def result_shape(self):
+        """Of the gradient, if it is a loss."""
         if not self.reduces:
             return self.shape
         return tuple(n for axis, n in enumerate(self.shape) if axis != self.axis)
@@ -51,6 +62,8 @@ class Case:
     def rivals(self):
         if self.small:
             return ("np.exp", "SciPy", "torch")
+        if self.loss or self.operation == "logcumsumexp":
+            return ("torch", "memcpy")  # SciPy has none
         return ("SciPy", "torch", "read" if self.reduces else "memcpy")
 
 
@@ -81,6 +94,12 @@ CASES = [
     *both("columns", "logsumexp", (4096, 2048), 0, {"torch": 2}),
     *both("one long row", "logsumexp", (10_000_000,), 0, {"torch": 3}),
     *both("vocabulary", "logsumexp", (256, 50257), 1, {"torch": 6}),
+    *both("square", "logcumsumexp", (1000, 1000), 1, {}),
+    Case("large matrix", "softmax_cross_entropy", (4096, 4096), "float32", 1, {"memcpy": 0.6, "torch": 2}),
+    *both("many short rows", "softmax_cross_entropy", (100_000, 10), 1, {"torch": 5}),
+    *both("channels of images", "softmax_cross_entropy", (8, 21, 256, 256), 1, {"torch": 2}),
+    *both("small batch", "softmax_cross_entropy", (32, 10), 1, {"torch": 10}),
+    *both("binary labels", "sigmoid_cross_entropy", (4_000_000,), None, {"torch": 2}),
     Case("sigmoid", "expit", (4_000_000,), "float32", None, {"torch": 1, "SciPy": 8}),
 ]
 

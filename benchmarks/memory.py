@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
+from .data import draw, keywords
 
 LIBRARIES = {"stablesoft": "stablesoft", "SciPy": "scipy.special"}
 
@@ -35,20 +35,27 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def find(library, operation):
+    """The function, or None."""
+    return getattr(importlib.import_module(LIBRARIES[library]), operation, None)
+
+
 def growth(library, operation, shape, dtype, axis):
-    """Peak of this process during one call, beyond what it held before and beyond the result."""
-    function = getattr(importlib.import_module(LIBRARIES[library]), operation)
-    kwargs = {} if operation == "expit" else {"axis": axis}
-    function(np.zeros((2, 3), dtype=dtype), **({} if not kwargs else {"axis": 0}))  # lazy imports
-    x = np.empty(shape, dtype=dtype)
-    np.random.default_rng(0).standard_normal(dtype=dtype, out=x)
+    """Peak of this process during one call, beyond what it held before and beyond the results."""
+    function = find(library, operation)
+    first = None if axis is None else 0
+    function(*draw(operation, (2, 3), dtype, first), **keywords(operation, first))  # lazy imports
+    arrays = draw(operation, shape, dtype, axis)
     before = peak()
-    result = function(x, **kwargs)
-    return max(0, peak() - before - result.nbytes)
+    results = function(*arrays, **keywords(operation, axis))
+    results = results if isinstance(results, tuple) else (results,)
+    return max(0, peak() - before - sum(result.nbytes for result in results))
 
 
 def measure(case, library):
-    """Bytes beside the result, found in a new process."""
+    """Bytes beside the result, found in a new process; None for a function the library does not have."""
+    if find(library, case.operation) is None:
+        return None
     arguments = [library, case.operation, repr(case.shape), case.dtype, repr(case.axis)]
     command = [sys.executable, "-m", "benchmarks.memory", *arguments]
     root = Path(__file__).resolve().parent.parent

@@ -13,6 +13,8 @@ import scipy.special
 
 import stablesoft
 
+from .data import draw, keywords
+
 try:
     import torch
 except ImportError:
@@ -27,7 +29,12 @@ if torch is not None:
         "softmax": ("aten._softmax.out(t, dim, False, out=t_out)", "torch.softmax(t, dim)"),
         "log_softmax": ("aten._log_softmax.out(t, dim, False, out=t_out)", "torch.log_softmax(t, dim)"),
         "logsumexp": ("torch.logsumexp(t, dim, out=t_out)", "torch.logsumexp(t, dim)"),
+        "logcumsumexp": ("torch.logcumsumexp(t, dim, out=t_out)", "torch.logcumsumexp(t, dim)"),
         "expit": ("torch.sigmoid(t, out=t_out)", "torch.sigmoid(t)"),
+    }
+    TORCH_LOSSES = {  # operation -> loss and gradient
+        "softmax_cross_entropy": "t.grad = None; nn.cross_entropy(t, t_second).backward()",
+        "sigmoid_cross_entropy": "t.grad = None; nn.binary_cross_entropy_with_logits(t, t_second).backward()",
     }
 
 
@@ -50,11 +57,9 @@ def available(case):
 
 def statements(case):
     """Contestant -> statements."""
-    if case.elementwise:
-        arguments = "x"
-    else:
-        arguments = "x" if case.axis is None else f"x, axis={case.axis}"
-    ours = f"ours({arguments}, out=out)" if case.out else f"ours({arguments})"
+    named = [f"{name}={value}" for name, value in keywords(case.operation, case.axis).items()]
+    arguments = ", ".join(["x"] + ["second"] * case.loss + named)
+    ours = f"ours({arguments}, out=out)" if case.takes_out else f"ours({arguments})"
     scipys = f"scipys({arguments}, out=out)" if case.out and case.elementwise else f"scipys({arguments})"
     split = THREADS > 1 and case.size * np.dtype(case.dtype).itemsize > SPLIT
     known = {
@@ -64,19 +69,18 @@ def statements(case):
         "read": ["total(x)"] + ["list(pool.map(total, x_parts))"] * split,
     }
     if torch is not None:
-        known["torch"] = [TORCH[case.operation][0 if case.out else 1]]
+        known["torch"] = [TORCH_LOSSES[case.operation] if case.loss else TORCH[case.operation][0 if case.out else 1]]
         known["read"].append("torch.sum(t)")
     return {"stablesoft": [ours], **{rival: known[rival] for rival in case.rivals if rival in known}}
 
 
 def names(case, pool):
     """What the statements refer to."""
-    x = np.random.default_rng(0).standard_normal(case.shape, dtype=case.dtype)
-    x *= 3
+    x, *second = draw(case.operation, case.shape, case.dtype, case.axis)
     out = np.zeros(case.result_shape, dtype=case.dtype)
     found = {
         "ours": getattr(stablesoft, case.operation),
-        "scipys": getattr(scipy.special, case.operation),
+        "scipys": getattr(scipy.special, case.operation, None),
         "exp": np.exp,
         "copyto": np.copyto,
         "total": np.sum,
@@ -94,6 +98,11 @@ def names(case, pool):
             "t_out": torch.from_numpy(out),
             "dim": 0 if case.axis is None else case.axis,
         }
+    if second:
+        found["second"] = second[0]
+        if torch is not None:
+            found |= {"nn": torch.nn.functional, "t_second": torch.from_numpy(second[0])}
+            found["t"].requires_grad_()
     return found
 
 

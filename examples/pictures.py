@@ -128,6 +128,25 @@ def draw_temperature(folder, temperatures, mean_losses, best, floors, logits, la
     return save(figure, folder, "temperature_floor.png")
 
 
+def draw_embeddings(folder, embeddings, labels):
+    """The test images in the plane, one panel for each loss; rays are the directions of the class vectors."""
+    figure, grid = plt.subplots(2, 3, figsize=(11, 8), layout="none")  # the engine would cut the upper titles off
+    figure.subplots_adjust(0.01, 0, 0.99, 0.92, 0.05, 0.18)
+    colours = plt.get_cmap("tab10").colors
+    for axes, (name, found) in zip(grid.flat, embeddings.items(), strict=True):
+        radius = np.linalg.norm(found.points, axis=1).max()
+        for digit, (direction, colour) in enumerate(zip(found.directions, colours, strict=True)):
+            axes.plot(*np.outer(direction, (0, radius)), color=colour, lw=0.8, alpha=0.7)
+            axes.text(*(1.1 * radius * direction), str(digit), color=colour, weight="bold", ha="center", va="center")
+            axes.plot(*found.points[labels == digit].T, ".", ms=3.5, color=colour)
+        axes.set(xlim=(-1.2 * radius, 1.2 * radius), ylim=(-1.2 * radius, 1.2 * radius), aspect="equal")
+        axes.axis("off")
+        axes.set_title(f"{name}, {found.accuracy:.1%} right", loc="center", pad=20)
+        spread = f"within a class {found.intra:.1f}°, between classes {found.inter:.1f}° or more"
+        axes.text(0.5, 1.01, spread, transform=axes.transAxes, ha="center", va="bottom", fontsize=9)
+    return save(figure, folder, "embeddings.png")
+
+
 def draw_errors(folder, errors):
     """Share of results whose error exceeds a number of ulps; NaN and infinity exceed every number."""
     figure, grid = plt.subplots(2, 3, figsize=(12, 6.4), sharex=True, sharey=True)

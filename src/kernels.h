@@ -11,8 +11,8 @@ enum { SS_MAX_DIMS = 64 };
 /* Rows are summed in tiles; the terms of a tile that is kept lie SS_TERMS doubles apart, with room for a whole step. */
 enum { SS_TILE = 4096, SS_TERMS = SS_TILE + 32, SS_KEPT_TILES = 27 };
 
-/* Strides are in bytes. Rows are numbered in C order over the kept dimensions; the elements of a row run in C order over
-   the reduced dimensions. Both lists are already collapsed as far as the strides allow; an absent mask is NULL. */
+/* Strides are in bytes. Rows are numbered in C order over the kept dimensions; the elements of a row run in C order
+   over the reduced dimensions. Both lists are already collapsed as far as the strides allow; an absent mask is NULL. */
 typedef struct {
     enum ss_operation operation;
     const char *x;
@@ -77,7 +77,7 @@ typedef struct {
     ss_sum (*merge[2])(ss_sum a, ss_sum b, int rest);
     ss_end (*conclude[2])(const ss_job *job, ptrdiff_t row, ss_sum sum, double shift);
     void (*write[2])(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t last, const ss_end *end);
-    /* the losses of rows, and of elements with their sum, which goes to `exact` too unless it is NULL; the sum of n values */
+    /* the losses of rows; those of elements and their sum, which `exact` gets too unless it is NULL; a sum of values */
     void (*losses[2])(const ss_loss *loss, ptrdiff_t first, ptrdiff_t last);
     ss_partial (*sigmoid[2])(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t last, struct ss_total *exact);
     ss_partial (*items)(const double *values, ptrdiff_t n);
@@ -111,7 +111,8 @@ const ss_kernels *const *ss_available(void);
 void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads);
 int ss_threads(void);
 
-/* How many threads a loop over so many elements, all of them independent, is worth. */
+/* How many threads, MOST_PARTS at most, a loop over so many elements, all of them independent, is worth. */
+enum { SS_MOST_PARTS = 256 };
 int ss_parts(double elements, int threads);
 
 #endif

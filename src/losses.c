@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Losses over threads; their sums are exact, so no number of threads can change them. Checks of the labels. */
+   Losses over threads, the check of the labels, and sums whose digits no order and no number of threads can change. */
 #include "float_mode.h"
 #include "isa/prelude.h"
 #include "isa/vec_base.h"
 #include "math/pair.h"
 #include "math/canonical.h"
 
-enum { SS_LOSS_PARALLEL = 1 << 15, SS_MOST_THREADS = 256 };
-
-ptrdiff_t ss_check_labels(const int64_t *labels, ptrdiff_t n, ptrdiff_t classes, int ignores, int64_t ignored, int64_t *rows)
+ptrdiff_t ss_check_labels(const int64_t *labels, ptrdiff_t n, ptrdiff_t classes, int ignores, int64_t ignored,
+                          int64_t *rows)
 {
     for (ptrdiff_t i = 0; i < n; i++) {
         const int leave = ignores && labels[i] == ignored;
@@ -20,7 +19,7 @@ ptrdiff_t ss_check_labels(const int64_t *labels, ptrdiff_t n, ptrdiff_t classes,
 
 void ss_run_loss(const ss_kernels *kernels, int type, const ss_loss *loss, ptrdiff_t rows, int threads)
 {
-    if ((double)rows * (double)loss->job.n < SS_LOSS_PARALLEL) threads = 1;
+    threads = ss_parts((double)rows * (double)loss->job.n, threads);
     if (threads > rows) threads = (int)rows;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
     for (int part = 0; part < threads; part++) {
@@ -30,51 +29,49 @@ void ss_run_loss(const ss_kernels *kernels, int type, const ss_loss *loss, ptrdi
     }
 }
 
-/* Both sums have to give the same digits: an exact sum is rounded to SUM_BITS below its leading one, and a partial sum is taken
-   only if all that lies within its error rounds to the same. 2^30 blocks of items.inc.h lose less than 2^-74. */
+/* A sum is rounded to SUM_BITS below its leading one. A partial sum, whose error is known, is taken only if all that lies
+   within that error rounds to the same; else the exact sum decides, so that the digits are always those of the exact sum.
+   2^30 blocks of items.inc.h lose less than 2^-74 of the magnitudes. */
 enum { SS_SUM_BITS = 60 };
 #define SS_PARTIAL_ERROR 0x1p-74
 
-static vpair ss_rounded(double hi, double lo)
-{
-    const double sign = hi < 0.0 ? -1.0 : 1.0;
-    const vpair sum = ss_canonical_round(ss_pair(sign * hi, sign * lo), SS_SUM_BITS);
-    return ss_pair(sign * sum.hi, sign * sum.lo);
-}
+/* Whether the rounding can neither overflow nor underflow. */
+static int ss_roundable(double sum) { return fabs(sum) > 0x1p-900 && fabs(sum) < 0x1p900; }
 
-/* 0 where the sum has to be done exactly. */
-static int ss_settle(const ss_partial *parts, int count, double *hi, double *lo)
+/* 0 where a sum within `error` (relative) of this one rounds elsewhere. */
+static int ss_round(vpair sum, double error, double *hi, double *lo)
 {
-    vpair sum = ss_pair(0.0, 0.0);
-    double size = 0.0;
-    for (int i = 0; i < count; i++) {
-        sum = ss_pair_add(sum, ss_pair(parts[i].hi, parts[i].lo));
-        size += parts[i].size;
-    }
-    const double sign = sum.hi < 0.0 ? -1.0 : 1.0;
     int certain;
-    if (!(fabs(sum.hi) > 0x1p-900 && fabs(sum.hi) < 0x1p900)) return 0;
-    const vpair rounded = ss_canonical(ss_pair(sign * sum.hi, sign * sum.lo), SS_SUM_BITS,
-                                       size / fabs(sum.hi) * SS_PARTIAL_ERROR, &certain);
+    const double sign = sum.hi < 0.0 ? -1.0 : 1.0;
+    const vpair rounded = ss_canonical(ss_pair_scale(sum, sign), SS_SUM_BITS, error, &certain);
     *hi = sign * rounded.hi;
     *lo = sign * rounded.lo;
     return certain;
 }
 
+/* 0 where the sum has to be done exactly. */
+static int ss_settle(const ss_partial *parts, int count, double *hi, double *lo)
+{
+    vpair sum = ss_pair_set1(0.0);
+    double size = 0.0;
+    for (int i = 0; i < count; i++) {
+        sum = ss_pair_add(sum, ss_pair(parts[i].hi, parts[i].lo));
+        size += parts[i].size;
+    }
+    return ss_roundable(sum.hi) && ss_round(sum, size / fabs(sum.hi) * SS_PARTIAL_ERROR, hi, lo);
+}
+
 static void ss_settle_exactly(ss_total *sum, double *hi, double *lo)
 {
     ss_total_result(sum, hi, lo);
-    if (!(fabs(*hi) > 0x1p-900 && fabs(*hi) < 0x1p900)) return;
-    const vpair rounded = ss_rounded(*hi, *lo);
-    *hi = rounded.hi;
-    *lo = rounded.lo;
+    if (ss_roundable(*hi)) ss_round(ss_pair(*hi, *lo), 0.0, hi, lo);
 }
 
-void ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi, double *lo)
+void ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi,
+                    double *lo)
 {
-    ss_partial parts[SS_MOST_THREADS];
-    if (threads > SS_MOST_THREADS) threads = SS_MOST_THREADS;
-    if (n < SS_LOSS_PARALLEL) threads = 1;
+    ss_partial parts[SS_MOST_PARTS];
+    threads = ss_parts((double)n, threads);
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
     for (int part = 0; part < threads; part++) {
         const uint64_t mode = ss_float_enter();

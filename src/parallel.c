@@ -27,7 +27,7 @@ int ss_threads(void) { return 1; }
 #endif
 
 /* Below this many elements a second thread costs more than it brings (about 10 us of work). */
-enum { SS_PARALLEL_ELEMENTS = 1 << 15, SS_MOST_PARTS = 256 };
+enum { SS_PARALLEL_ELEMENTS = 1 << 15 };
 
 int ss_parts(double elements, int threads)
 {

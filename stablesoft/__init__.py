@@ -1,6 +1,6 @@
 """Softmax, log-sum-exp and their relatives, right to the last digit and the same bits every time."""
 
-from . import caffe
+from . import caffe, margin
 from ._config import show_config
 from ._cumulative import logcumsumexp
 from ._elementwise import (
@@ -32,6 +32,7 @@ __all__ = [
     "logmeanexp",
     "logsubexp",
     "logsumexp",
+    "margin",
     "show_config",
     "sigmoid",
     "sigmoid_cross_entropy",

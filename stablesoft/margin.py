@@ -35,6 +35,13 @@ always gives the true gradient.
 **Special values.** A zero vector has no direction and is refused. A NaN or an infinity makes the loss and the gradients
 that depend on it NaN. The loss of an empty batch is 0. Where looking at values would stop a trace (JAX), a label out of
 range gives NaN instead of an error.
+
+Examples
+--------
+>>> from stablesoft import margin
+>>> x, weight = [[3.0, 1.0]], [[5.0, 0.0], [1.0, 1.0]]
+>>> [round(float(loss(x, weight, [0])), 6) for loss in (margin.modified_softmax, margin.a_softmax)]
+[0.611036, 2.076886]
 """
 
 from ._margin_multiplied import a_softmax, annealed_lambda, l_softmax, modified_softmax, psi

@@ -179,6 +179,7 @@ def test_layouts_and_order(case, n, dtype):
     else:
         call = lambda x, t, axis, order=slice(None), **how: case(stablesoft, x, t, axis=axis, **how)  # noqa: E731, ARG005
     expected = call(x, targets, 1, **BOTH)
+    assert_same_bits(call(x, targets, 1, reduction="none"), expected[0], "without the gradient")
     sums = [call(x, targets, 1, reduction=how, return_grad=True) for how in ("sum", "mean")]
     if not case.sigmoid:
         alone = [case(stablesoft, row.copy(), t, **BOTH) for row, t in zip(x, targets)]
@@ -197,6 +198,15 @@ def test_layouts_and_order(case, n, dtype):
             got = call(np.moveaxis(x, 1, axis), other, axis, **BOTH)
             back = np.moveaxis(got[0], axis, 1) if case.sigmoid else got[0]
             assert_same((back, np.moveaxis(got[1], axis, 1)), expected, f"targets {name}")
+
+
+@pytest.mark.parametrize("case", SOFTMAX, ids=lambda case: case.id)
+def test_infinite_rows_without_gradient(case, dtype):
+    for row in ([np.inf, 0, 1, 2], [np.inf, 0, np.inf, -np.inf], [np.nan, np.inf, 0, 1], [-np.inf] * 4):
+        x = np.tile(np.array(row, dtype), (70, 1))
+        targets = batch_of(case, np.nan_to_num(x, posinf=5, neginf=-5))
+        expected = case(stablesoft, x, targets, **BOTH)[0]
+        assert_same_bits(case(stablesoft, x, targets, reduction="none"), expected, str(row))
 
 
 @pytest.mark.parametrize("case", SOFTMAX, ids=lambda case: case.id)

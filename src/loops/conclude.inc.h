@@ -47,12 +47,12 @@ static vpair FN(exact_sum)(const ss_job *job, ss_offsets at, const ss_sum *sum, 
     }
     double hi, lo;
     ss_exact_result(&exact, exponent, &hi, &lo);
-    return ss_pair(v_set1(hi), v_set1(lo));
+    return ss_pair_set(hi, lo);
 }
 
 static vpair FN(canonical_sum)(const ss_job *job, ss_offsets at, const ss_sum *sum, double shift)
 {
-    vpair total = ss_pair(v_set1(sum->hi), v_set1(sum->lo));
+    vpair total = ss_pair_set(sum->hi, sum->lo);
     if (sum->hi == 0.0) return total;
     const int bits = SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR;
     vm certain;
@@ -75,10 +75,9 @@ static ptrdiff_t FN(participants)(const ss_job *job, ss_offsets at)
 static double FN(logarithm)(const ss_job *job, ss_offsets at, double peak, double shift, vpair excess)
 {
     const double count = job->operation == SS_LOGMEANEXP ? (double)FN(participants)(job, at) : 1.0;
-    vpair log_count = ss_pair(v_set1(0.0), v_set1(0.0));
-    if (count != 1.0) log_count = ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0)));
-    const vd zero = v_set1(0.0);
-    const vpair above = ss_pair_add(excess, ss_pair(v_sub(zero, log_count.hi), v_sub(zero, log_count.lo)));
+    vpair log_count = ss_pair_set1(0.0);
+    if (count != 1.0) log_count = ss_log1p_pair(ss_pair_set1(count - 1.0));
+    const vpair above = ss_pair_sub(excess, log_count);
     const vpair sum = ss_two_sum(v_set1(peak), above.hi);
     const double value = lane(v_add(sum.hi, v_add(sum.lo, above.lo)));
     const double magnitude = lane(excess.hi) + lane(log_count.hi);
@@ -95,7 +94,7 @@ static ss_end FN(conclude)(const ss_job *job, ptrdiff_t row, ss_sum sum, double 
     ss_end end = {INFINITY, 0.0, 0.0, NAN, NAN, NAN};
     if (isnan(sum.hi)) return end;
     if (sum.peak == INFINITY) {
-        end.hi = softmax ? 1.0 / sum.hi : -lane(ss_log1p_pair(ss_pair(v_set1(sum.hi - 1.0), v_set1(0.0))).hi) + 0.0;
+        end.hi = softmax ? 1.0 / sum.hi : -lane(ss_log1p_pair(ss_pair_set1(sum.hi - 1.0)).hi) + 0.0;
         end.lo = softmax ? 0.0 : -INFINITY;
         end.value = INFINITY;
         return end;
@@ -130,7 +129,7 @@ typedef struct {
 /* `exponent`: that at which the terms are kept. */
 static inline FN(maker) FN(maker_of)(const ss_end *end, double exponent)
 {
-    const vpair factor = ss_pair(v_set1(end->hi), v_set1(end->lo));
+    const vpair factor = ss_pair_set(end->hi, end->lo);
     const FN(maker) maker = {factor, FN(scale_factor)(factor, v_set1(exponent - end->exponent)), v_set1(end->peak),
                              v_set1(end->peak - end->shift - FN(REACH)),
                              ss_scale_bits(v_set1(end->exponent), FN(OFFSET))};
@@ -250,13 +249,9 @@ static void FN(row)(const ss_job *job, ptrdiff_t row)
     double *terms = job->n <= TILE ? one_tile : job->n <= SS_KEPT_TILES * TILE ? job->terms : NULL;
     const ss_offsets at = row_offsets(job, row);
     if (job->operation != SS_SOFTMAX) terms = NULL;
-    double shift = 0.0;
     ss_sum sum = terms ? FN(kept_sum)(job, at, terms, exponents) : FN(part)(job, row, 0, job->n, 0.0);
-    if (isfinite(sum.peak) && fabs(sum.peak) > SS_HUGE) {
-        shift = sum.peak;
-        terms = NULL;
-        sum = FN(part)(job, row, 0, job->n, shift);
-    }
+    const double shift = FN(shift_sum)(job, row, &sum);
+    if (shift != 0.0) terms = NULL;
     const ss_end end = FN(conclude)(job, row, sum, shift);
     if (terms && end.peak != INFINITY)
         FN(write_from)(job, at, 0, job->n, &end, terms, exponents);

@@ -110,7 +110,7 @@ static ptrdiff_t FN(block_sums)(const REAL *x, ptrdiff_t n, ss_prefix *prefix, d
     vd scale = v_set1(prefix->level);
     for (ptrdiff_t i = 0; i < ordered; i++) {
         const vd power = v_set1(exponent[i]), larger = v_max(scale, power);
-        const vpair next = ss_pair(v_set1(term[0][i]), v_set1(term[1][i]));
+        const vpair next = ss_pair_set(term[0][i], term[1][i]);
         rest = ss_pair_add(ss_pair_shift(rest, v_sub(scale, larger)), ss_pair_shift(next, v_sub(power, larger)));
         scale = larger;
         v_store(hi + i, rest.hi); /* each store overwrites all lanes but the first of the one before it */
@@ -139,7 +139,7 @@ static void FN(prefixes)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrd
         rest = ss_pair(v_select(nothing, sum.hi, rest.hi), v_select(nothing, sum.lo, rest.lo));
         const vd top = v_load(peak + i);
         const vpair excess = ss_log_excess(top, rest, v_load(level + i)), total = ss_two_sum(top, excess.hi);
-        const vd value = v_add(total.hi, v_add(total.lo, excess.lo)), size = v_max(value, v_sub(v_set1(0.0), value));
+        const vd value = v_add(total.hi, v_add(total.lo, excess.lo)), size = ss_abs(value);
         const vd limit = v_mul(v_set1(SINGLE ? TOLERANCE_SINGLE : TOLERANCE_PAIR), excess.hi);
         const int decided = v_bits(certain) | v_bits(nothing), near = v_bits(v_lt(size, limit));
         double results[SS_W];
@@ -165,7 +165,7 @@ static void FN(cumulative_row)(const ss_job *job, ptrdiff_t row)
     double values[TILE];
     const ss_offsets at = row_offsets(job, row);
     const ptrdiff_t later = job->cumulative == SS_EXCLUSIVE;
-    ss_prefix prefix = {.peak = -INFINITY, .level = -2.0 * SS_HUGE, .rest = ss_pair(v_set1(0.0), v_set1(0.0)),
+    ss_prefix prefix = {.peak = -INFINITY, .level = -2.0 * SS_HUGE, .rest = ss_pair_set1(0.0),
                         .huge = {.peak = -INFINITY}};
     const double nothing = -INFINITY;
     if (later) FN(option_write)(job, at, 0, 1, &nothing);

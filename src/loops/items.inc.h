@@ -41,10 +41,10 @@ static ss_partial ss_lanes_end(const ss_lanes *sum)
     v_store(hi, sum->hi);
     v_store(lo, sum->lo);
     v_store(size, sum->size);
-    vpair total = ss_pair(v_set1(0.0), v_set1(0.0));
+    vpair total = ss_pair_set1(0.0);
     ss_partial end = {0.0, 0.0, 0.0};
     for (int j = 0; j < SS_W; j++) {
-        total = ss_pair_add(total, ss_pair(v_set1(hi[j]), v_set1(lo[j])));
+        total = ss_pair_add(total, ss_pair_set(hi[j], lo[j]));
         end.size += size[j];
     }
     end.hi = lane(total.hi);

@@ -19,10 +19,10 @@ static inline ss_logistic logistic_f64(vd x)
     const vpair term = ss_exp_pair(t, v_set1(0.0), ss_lift(s.far), v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
     vpair sum = ss_two_sum(v_set1(1.0), term.hi);
     sum = ss_fast_two_sum(sum.hi, v_add(sum.lo, term.lo));
-    const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), below = ss_pair_div(term, sum);
-    s.log = ss_choose(s.far, term, ss_log1p_near(term, ss_log1p_pair(term)));
-    s.smaller = ss_choose(s.far, term, below);
-    s.larger = ss_choose(s.far, one, ss_pair_div(one, sum));
+    const vpair one = ss_pair_set1(1.0), below = ss_pair_div(term, sum);
+    s.log = ss_pair_select(s.far, term, ss_log1p_near(term, ss_log1p_pair(term)));
+    s.smaller = ss_pair_select(s.far, term, below);
+    s.larger = ss_pair_select(s.far, one, ss_pair_div(one, sum));
     return s;
 }
 
@@ -34,7 +34,7 @@ static inline vd logistic_loss_f64(const ss_logistic *s, vd x, vd none, vd some)
 {
     const vd zero = v_set1(0.0);
     const vd base = v_add(ss_part(none, v_max(zero, x)), ss_part(some, v_max(zero, ss_negative(x))));
-    const vpair log = ss_pair_mul(s->log, ss_pair(v_add(none, some), zero));
+    const vpair log = ss_pair_mul(s->log, ss_pair_of(v_add(none, some)));
     vm cancelled;
     return v_select(v_eq(ss_abs(base), v_set1(INFINITY)), base, ss_join(base, log, s->far, &cancelled));
 }
@@ -44,8 +44,8 @@ static inline vd logistic_slope_f64(const ss_logistic *s, vd x, vd none, vd some
 {
     const vd zero = v_set1(0.0), lower = v_select(s->far, v_set1(0x1p-512), v_set1(1.0));
     const vm up = v_lt(zero, x);
-    const vpair here = ss_choose(up, s->larger, s->smaller), there = ss_choose(up, s->smaller, s->larger);
-    const vpair down = ss_pair_mul(scale, ss_pair(none, zero)), rise = ss_pair_mul(scale, ss_pair(some, zero));
+    const vpair here = ss_pair_select(up, s->larger, s->smaller), there = ss_pair_select(up, s->smaller, s->larger);
+    const vpair down = ss_pair_mul(scale, ss_pair_of(none)), rise = ss_pair_mul(scale, ss_pair_of(some));
     vd first = v_fma(here.hi, down.hi, v_fma(here.hi, down.lo, v_mul(here.lo, down.hi)));
     vd second = v_fma(there.hi, rise.hi, v_fma(there.hi, rise.lo, v_mul(there.lo, rise.hi)));
     first = v_mul(first, v_select(up, v_set1(1.0), lower));
@@ -61,7 +61,7 @@ static inline ss_logistic logistic_f32(vd x)
     vd expm1;
     const vd zero = v_set1(0.0), one = v_set1(1.0), t = v_max(v_set1(SS_LOWEST_SINGLE), ss_negative(ss_abs(x)));
     const vd term = ss_exp_light(t, &expm1, &small), larger = v_div(one, v_add(one, term));
-    ss_logistic s = {ss_pair(ss_log1p_single(term, one), zero), ss_pair(v_mul(term, larger), zero), ss_pair(larger, zero), v_lt(one, zero)};
+    ss_logistic s = {ss_pair_of(ss_log1p_single(term, one)), ss_pair_of(v_mul(term, larger)), ss_pair_of(larger), v_lt(one, zero)};
     return s;
 }
 
@@ -86,13 +86,13 @@ static inline void ss_focus(const ss_logistic *s, vd x, vd target, double alpha,
     const vd zero = v_set1(0.0), one = v_set1(1.0), rest = v_sub(one, target);
     const vm up = v_lt(zero, x);
     const vd on_larger = v_select(up, rest, target), on_smaller = v_select(up, target, rest);
-    const vpair small = ss_pair_mul(s->smaller, ss_pair(on_smaller, zero));
-    const vpair large = ss_pair_mul(s->larger, ss_pair(on_larger, zero));
+    const vpair small = ss_pair_mul(s->smaller, ss_pair_of(on_smaller));
+    const vpair large = ss_pair_mul(s->larger, ss_pair_of(on_larger));
     const vd lowered = ss_lower(s->far, one);
     /* far out `smaller` is nothing beside `larger`, unless that has no part in q */
     const vd lift = v_select(v_eq(on_larger, zero), lowered, one), unit = v_select(v_eq(lift, one), zero, v_set1(-SS_LIFT));
-    const vpair beside = ss_choose(s->far, ss_pair(zero, zero), small);
-    const vpair q = ss_choose(v_eq(on_larger, zero), small, ss_pair_add(large, beside));
+    const vpair beside = ss_pair_select(s->far, ss_pair_set1(0.0), small);
+    const vpair q = ss_pair_select(v_eq(on_larger, zero), small, ss_pair_add(large, beside));
     vd power = ss_raise(q, unit, gamma).hi;
     if (!isnan(alpha)) power = v_mul(power, v_fma(v_set1(alpha), target, v_mul(v_set1(1.0 - alpha), rest)));
     const vd smaller = v_select(v_eq(lift, one), v_mul(s->smaller.hi, lowered), s->smaller.hi);

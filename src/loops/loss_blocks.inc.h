@@ -13,7 +13,7 @@ static void FN(loss_conclude)(const ss_loss *loss, FN(loss_panel) *lp, const dou
 {
     SS_TABLES;
     FN(panel) *panel = &lp->panel;
-    const vpair scale = ss_pair(v_set1(loss->scale_hi), v_set1(loss->scale_lo));
+    const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     const vd zero = v_set1(0.0), lift = v_set1(ldexp(1.0, FN(OFFSET)));
     for (int j = 0; j < 4; j++) {
         const FN(lanes) sum = panel->sums[j];
@@ -27,16 +27,16 @@ static void FN(loss_conclude)(const ss_loss *loss, FN(loss_panel) *lp, const dou
         const ss_label end = FN(label)(peak, rest, sum.exponent, FN(gap)(peak, x), term);
         v_store(items + j * SS_W, v_mul(v_add(end.loss.hi, end.loss.lo), w));
         if (!loss->job.y) continue;
-        const vpair coefficient = ss_pair_mul(scale, ss_pair(w, zero));
+        const vpair coefficient = ss_pair_mul(scale, ss_pair_of(w));
         const vpair factor = panel->factor[j] = ss_pair_mul(FN(reciprocal)(end.total), coefficient);
         const vd size = ss_abs(factor.hi), between = v_sub(sum.exponent, unit);
         panel->left |= FN(unless)(v_lt(size, v_set1(SS_SLOPE_MOST)), j);
         panel->left |= FN(unless)(v_lt(v_set1(SS_SLOPE_LEAST), v_select(v_eq(w, zero), v_set1(1.0), size)), j);
         panel->left |= FN(unless)(v_lt(v_set1(SS_SLOPE_BETWEEN), between), j);
         const vd moved = ss_pow2(v_max(v_sub(end.others_unit, unit), v_set1(-1000.0)));
-        const vpair mine = ss_pair(v_mul(v_sub(zero, end.others.hi), lift), v_mul(v_sub(zero, end.others.lo), lift));
+        const vpair mine = ss_pair_scale(ss_pair_neg(end.others), lift);
         v_store(lp->mine + j * SS_W,
-                v_add(FN(product)(mine, ss_pair(v_mul(factor.hi, moved), v_mul(factor.lo, moved))), zero));
+                v_add(FN(product)(mine, ss_pair_scale(factor, moved)), zero));
         lp->top[j] = FN(product)(FN(term)(peak, ss_scale_bits(unit, FN(OFFSET)), table_hi, table_lo), factor);
     }
 }
@@ -53,7 +53,7 @@ static inline void FN(slopes_by)(const FN(loss_panel) *lp, const int64_t *labels
         const FN(lanes) *sum = &lp->panel.sums[j];
         const vd unit = ss_exponent(sum->peak), power = ss_pow2(v_max(v_set1(-1000.0), v_sub(sum->exponent, unit)));
         factor[j] = lp->panel.factor[j];
-        if (terms) factor[j] = ss_pair(v_mul(factor[j].hi, power), v_mul(factor[j].lo, power));
+        if (terms) factor[j] = ss_pair_scale(factor[j], power);
         scale[j] = ss_scale_bits(unit, FN(OFFSET));
         lowest[j] = v_sub(sum->peak, v_set1(FN(REACH)));
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Softmax cross-entropy of rows with a probability t for every class, given or made by label smoothing. With a = weight * t
-   the loss is the sum of a (-log p), and the gradient A p - a with A the sum of a; focal loss multiplies each a by a power of
-   1 - p. Both sums are exact, so they depend on no order; an element with a = 0 costs nothing, not even at -inf. */
+   Softmax losses of rows with a probability t for every class, given or made by label smoothing. With a = weight * t the
+   loss is the sum of a (-log p), and the gradient A p - a with A the sum of a; focal loss multiplies each a by a power
+   of 1 - p. Both sums are exact, so they depend on no order; an element with a = 0 costs nothing, not even at -inf. */
 
 typedef struct {
     double hi[TILE + STEP], lo[TILE + STEP]; /* a, and then the products a (peak - x) */
@@ -24,11 +24,11 @@ static void FN(dense_read)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, 
     }
     for (ptrdiff_t i = n; i < n + SS_W; i++) tile->x[i] = tile->hi[i] = tile->lo[i] = 0.0;
     const vpair keep = ss_two_sum(v_set1(1.0), v_set1(-loss->smoothing));
-    const vpair share = ss_pair_div(ss_pair(v_set1(loss->smoothing), v_set1(0.0)), ss_pair(v_set1((double)job->n), v_set1(0.0)));
+    const vpair share = ss_pair_div(ss_pair_set1(loss->smoothing), ss_pair_set1((double)job->n)); /* of every class */
     for (ptrdiff_t i = 0; i < n; i += SS_W) {
-        vpair a = ss_pair(v_load(tile->hi + i), v_set1(0.0));
+        vpair a = ss_pair_of(v_load(tile->hi + i));
         if (loss->smoothing != 0.0) a = ss_pair_add(ss_pair_mul(a, keep), share);
-        a = ss_pair_mul(a, ss_pair(v_load(tile->lo + i), v_set1(0.0)));
+        a = ss_pair_mul(a, ss_pair_of(v_load(tile->lo + i)));
         v_store(tile->hi + i, a.hi);
         v_store(tile->lo + i, a.lo);
     }
@@ -54,14 +54,16 @@ static void FN(dense_weigh)(const FN(dense) *row, double gamma, int cost, FN(den
     const vd zero = v_set1(0.0), highest = v_set1(row->peak + row->shift);
     for (ptrdiff_t i = 0; i < n && (cost || gamma != 0.0); i += SS_W) {
         const vd x = v_load(tile->x + i);
-        const vpair a = ss_pair(v_load(tile->hi + i), v_load(tile->lo + i)), term = FN(dense_term)(row, x, table_hi, table_lo);
-        const ss_label end = FN(label)(v_set1(row->peak), row->rest, v_set1(row->exponent), FN(gap)(highest, x), term);
-        vpair on_loss = ss_pair(v_set1(1.0), zero), on_gradient = on_loss;
+        const vpair a = ss_pair(v_load(tile->hi + i), v_load(tile->lo + i));
+        const vpair term = FN(dense_term)(row, x, table_hi, table_lo), gap = FN(gap)(highest, x);
+        const ss_label end = FN(label)(v_set1(row->peak), row->rest, v_set1(row->exponent), gap, term);
+        vpair on_loss = ss_pair_set1(1.0), on_gradient = on_loss;
         if (gamma != 0.0) ss_label_focus(gamma, &end, FN(reciprocal)(end.total), term, &on_loss, &on_gradient);
         vpair value = cost ? ss_pair_mul(ss_pair_mul(a, on_loss), end.loss) : ss_pair_mul(a, on_gradient);
         const vm none = v_eq(a.hi, zero), large = v_eq(ss_abs(v_mul(a.hi, end.loss.hi)), v_set1(INFINITY));
-        const vd half = v_sub(v_mul(highest, v_set1(0.5)), v_mul(x, v_set1(0.5))); /* of a loss that may overflow without a */
-        if (cost) value = ss_choose(large, ss_pair(v_mul(v_set1(2.0), v_mul(a.hi, half)), zero), value);
+        /* a loss that overflows may come back when it is multiplied by a small a: half of it is finite */
+        const vd half = v_sub(v_mul(highest, v_set1(0.5)), v_mul(x, v_set1(0.5)));
+        if (cost) value = ss_pair_select(large, ss_pair_of(v_mul(v_set1(2.0), v_mul(a.hi, half))), value);
         v_store(tile->hi + i, v_select(none, zero, value.hi));
         v_store(tile->lo + i, v_select(none, zero, value.lo));
     }
@@ -84,7 +86,7 @@ static vpair FN(dense_sum)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, 
         }
     }
     ss_total_result(&sum, &hi, &lo);
-    return ss_pair(v_set1(hi), v_set1(lo));
+    return ss_pair_set(hi, lo);
 }
 
 /* The gradient slope p - scale h, where slope includes 1 / S. */
@@ -93,7 +95,7 @@ static void FN(dense_gradient)(const ss_loss *loss, ss_offsets at, ptrdiff_t lab
     SS_TABLES;
     FN(dense_tile) tile;
     const ss_job *job = &loss->job;
-    const vpair scale = ss_pair(v_set1(loss->scale_hi), v_set1(loss->scale_lo));
+    const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     const vd lowest = v_set1(row->peak - FN(REACH)), lower = v_set1(ldexp(1.0, -FN(OFFSET)));
     const vi bits = ss_scale_bits(row->end.unit, FN(OFFSET));
     for (ptrdiff_t i = 0; i < job->n; i += TILE) {
@@ -111,69 +113,60 @@ static void FN(dense_gradient)(const ss_loss *loss, ss_offsets at, ptrdiff_t lab
     }
 }
 
-/* p is 1/k at each of k elements +inf: there h is a q^gamma (1 + gamma p loss / q) with q = 1 - 1/k, elsewhere it is a. */
-static void FN(dense_infinite)(const ss_loss *loss, ss_offsets at, ptrdiff_t row, ptrdiff_t label, double count)
+/* Rows with `count` elements +inf: those have h = a focus growth, the others h = a. First the sums, then the gradient. */
+static void FN(dense_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at, ptrdiff_t label, double count)
 {
     FN(dense_tile) tile;
     const ss_job *job = &loss->job;
-    const double log = lane(ss_log1p_pair(ss_pair(v_set1(count - 1.0), v_set1(0.0))).hi), q = (count - 1.0) / count;
-    const double focus = loss->gamma == 0.0 ? 1.0 : q == 0.0 ? 0.0
-                       : lane(ss_raise(ss_pair(v_set1(q), v_set1(0.0)), v_set1(0.0), loss->gamma).hi);
-    const double growth = q == 0.0 ? 1.0 : 1.0 + loss->gamma * log / (count * q);
+    const ss_infinite all = ss_infinite_of(count, loss->gamma, loss->z_loss);
     double whole = 0.0, item = 0.0;
-    const double rise = loss->z_loss == 0.0 ? 1.0 : INFINITY; /* the slope of z_loss goes with logsumexp */
-    for (int pass = 0; pass < 2; pass++)
+    for (int pass = 0; pass < (job->y ? 2 : 1); pass++)
         for (ptrdiff_t i = 0; i < job->n; i += TILE) {
             const ptrdiff_t n = job->n - i < TILE ? job->n - i : TILE;
             FN(dense_read)(loss, at, label, i, n, &tile);
             for (ptrdiff_t j = 0; j < n; j++) {
+                const double a = tile.hi[j];
                 const int hit = tile.x[j] == INFINITY;
-                const double h = hit ? tile.hi[j] * focus * growth : tile.hi[j];
+                const double h = hit ? a * all.focus * all.growth : a;
                 if (pass == 0) {
                     whole += h;
-                    if (tile.hi[j] != 0.0) item += hit ? tile.hi[j] * focus * log : INFINITY;
+                    if (a != 0.0) item += hit ? a * all.focus * all.log : INFINITY;
                 } else {
-                    FN(loss_put)(job, at, i + j, ((hit ? rise * whole / count : 0.0) - h) * loss->scale_hi);
+                    FN(loss_put)(job, at, i + j, ((hit ? all.rise * whole / count : 0.0) - h) * loss->scale_hi);
                 }
             }
-            if (pass == 1 && !job->y) break;
         }
-    loss->items[row] = rise * item;
+    loss->items[row] = all.rise * item;
 }
 
 static void FN(dense_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label)
 {
     const ss_job *job = &loss->job;
     const ss_offsets at = row_offsets(job, row);
-    double shift = 0.0;
     ss_sum sum = FN(part)(job, row, 0, job->n, 0.0);
-    if (isfinite(sum.peak) && fabs(sum.peak) > SS_HUGE) {
-        shift = sum.peak;
-        sum = FN(part)(job, row, 0, job->n, shift);
-    }
+    const double shift = FN(shift_sum)(job, row, &sum);
     if (sum.peak == INFINITY && !isnan(sum.hi)) {
-        FN(dense_infinite)(loss, at, row, label, sum.hi);
+        FN(dense_infinite)(loss, row, at, label, sum.hi);
         return;
     }
     if (isnan(sum.hi) || sum.peak == -INFINITY) {
-        loss->items[row] = NAN;
-        FN(loss_fill)(job, at, NAN);
+        FN(loss_alike)(loss, row, at, NAN);
         return;
     }
-    const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), nothing = ss_pair(v_set1(0.0), v_set1(0.0));
+    const vpair one = ss_pair_set1(1.0), nothing = ss_pair_set1(0.0);
     FN(dense) common = {sum.peak, shift, sum.exponent, FN(canonical_sum)(job, at, &sum, shift)};
     common.end = FN(label)(v_set1(sum.peak), common.rest, v_set1(sum.exponent), nothing, nothing);
-    const vpair log = ss_pair_add(ss_pair(v_set1(sum.peak + shift), v_set1(0.0)), common.end.excess);
+    const vpair log = ss_pair_add(ss_pair_set1(sum.peak + shift), common.end.excess);
     vpair item = FN(dense_sum)(loss, at, label, &common, SS_SUM_COSTS);
     if (loss->z_loss != 0.0 && isfinite(lane(item.hi))) {
-        const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair(v_set1(loss->z_loss), v_set1(0.0))), log);
+        const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair_set1(loss->z_loss)), log);
         const vpair part = ss_pair_mul(square, FN(dense_sum)(loss, at, label, &common, SS_SUM_WEIGHTS));
-        item = isfinite(lane(part.hi)) ? ss_pair_add(item, part) : ss_pair(v_set1(INFINITY), v_set1(0.0));
+        item = isfinite(lane(part.hi)) ? ss_pair_add(item, part) : ss_pair_set1(INFINITY);
     }
     loss->items[row] = isfinite(lane(item.hi)) ? lane(v_add(item.hi, item.lo)) : lane(item.hi);
     if (!job->y) return;
-    const vpair growth = ss_pair_add(one, ss_pair_mul(log, ss_pair(v_set1(2.0 * loss->z_loss), v_set1(0.0))));
-    const vpair scale = ss_pair(v_set1(loss->scale_hi), v_set1(loss->scale_lo));
+    const vpair growth = ss_pair_add(one, ss_pair_mul(log, ss_pair_set1(2.0 * loss->z_loss)));
+    const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     const vpair whole = ss_pair_mul(FN(dense_sum)(loss, at, label, &common, SS_SUM_SLOPES), growth);
     FN(dense_gradient)(loss, at, label, &common,
                        ss_pair_mul(ss_pair_mul(ss_reciprocal(common.end.total), whole), scale));

@@ -2,14 +2,6 @@
    Softmax cross-entropy of rows with one label: loss and gradient in one read of the logits. The row is summed as for
    log_softmax (without its peak); the terms of a row of up to TILE elements are kept for the gradient. */
 
-/* Elements of the gradient of one row, where they are all alike. */
-static void FN(loss_fill)(const ss_job *job, ss_offsets at, double value)
-{
-    if (!job->y) return;
-    const REAL filled = (REAL)value;
-    for (ptrdiff_t i = 0; i < job->n; i++) memcpy(job->y + element_offsets(job, at, i).y, &filled, sizeof filled);
-}
-
 static double FN(loss_element)(const ss_job *job, ss_offsets at, ptrdiff_t i)
 {
     REAL value;
@@ -23,6 +15,13 @@ static void FN(loss_put)(const ss_job *job, ss_offsets at, ptrdiff_t i, double v
     memcpy(job->y + element_offsets(job, at, i).y, &rounded, sizeof rounded);
 }
 
+/* A row whose loss and every element of whose gradient are one value, 0 or NaN. */
+static void FN(loss_alike)(const ss_loss *loss, ptrdiff_t row, ss_offsets at, double value)
+{
+    loss->items[row] = value;
+    for (ptrdiff_t i = 0; i < loss->job.n && loss->job.y; i++) FN(loss_put)(&loss->job, at, i, value);
+}
+
 /* a - b as a pair; what overflows is infinite. */
 static inline vpair FN(gap)(vd a, vd b)
 {
@@ -31,32 +30,22 @@ static inline vpair FN(gap)(vd a, vd b)
     return gap;
 }
 
-/* Rows with a NaN, a largest element of +inf, or nothing but -inf. p is 1/k at each of k elements +inf. */
-static void FN(loss_special)(const ss_loss *loss, ptrdiff_t row, ss_offsets at, ptrdiff_t label, ss_sum sum,
-                             double weight, double coefficient)
+/* Rows with `count` elements +inf. */
+static void FN(loss_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at, ptrdiff_t label, double count,
+                              double weight, double coefficient)
 {
     const ss_job *job = &loss->job;
-    if (isnan(sum.hi) || sum.peak != INFINITY) {
-        loss->items[row] = NAN;
-        FN(loss_fill)(job, at, NAN);
-        return;
-    }
+    const ss_infinite all = ss_infinite_of(count, loss->gamma, loss->z_loss);
     const int hit = FN(loss_element)(job, at, label) == INFINITY;
-    const double log = lane(ss_log1p_pair(ss_pair(v_set1(sum.hi - 1.0), v_set1(0.0))).hi);
-    const double rise = loss->z_loss == 0.0 ? 1.0 : INFINITY; /* the slope of z_loss goes with logsumexp */
-    const double q = (sum.hi - 1.0) / sum.hi;
-    double focus = 1.0, growth = 1.0;
-    if (loss->gamma != 0.0 && hit) {
-        focus = q == 0.0 ? 0.0 : lane(ss_raise(ss_pair(v_set1(q), v_set1(0.0)), v_set1(0.0), loss->gamma).hi);
-        growth = q == 0.0 ? 1.0 : 1.0 + loss->gamma * log / (sum.hi * q);
-    }
-    coefficient *= focus * growth;
-    loss->items[row] = rise == INFINITY ? INFINITY : weight * (hit ? focus * log : INFINITY);
-    for (ptrdiff_t i = 0; i < job->n && job->y; i++) {
-        const double p = FN(loss_element)(job, at, i) == INFINITY ? rise / sum.hi : 0.0;
+    loss->items[row] = all.rise == INFINITY ? INFINITY : weight * (hit ? all.focus * all.log : INFINITY);
+    if (!job->y) return;
+    if (hit) coefficient *= all.focus * all.growth;
+    for (ptrdiff_t i = 0; i < job->n; i++) {
+        const double p = FN(loss_element)(job, at, i) == INFINITY ? all.rise / count : 0.0;
         FN(loss_put)(job, at, i, p * coefficient);
     }
-    if (job->y) FN(loss_put)(job, at, label, hit && rise == INFINITY ? rise * coefficient : 0.0 - coefficient * (hit ? q : 1.0));
+    const int rises = hit && all.rise == INFINITY;
+    FN(loss_put)(job, at, label, rises ? all.rise * coefficient : 0.0 - coefficient * (hit ? all.q : 1.0));
 }
 
 /* What the gradient of a row is made of: p times `factor`, both in units of S, and at the label -others times on_others. */
@@ -71,7 +60,7 @@ static inline vpair FN(mantissa)(vpair a, double *unit)
     int exponent;
     frexp(lane(a.hi), &exponent);
     *unit = exponent;
-    return ss_pair(v_set1(ldexp(lane(a.hi), -exponent)), v_set1(ldexp(lane(a.lo), -exponent)));
+    return ss_pair_set(ldexp(lane(a.hi), -exponent), ldexp(lane(a.lo), -exponent));
 }
 
 /* Element by element, for any magnitude. */
@@ -107,13 +96,12 @@ static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label,
         FN(loss_slowly)(job, at, label, by);
         return;
     }
-    const vd zero = v_set1(0.0);
     const double lift = ldexp(1.0, FN(OFFSET)), moved = ldexp(1.0, (int)fmax(by->others_unit, -1000.0));
-    const vpair mine = ss_pair(v_mul(v_sub(zero, by->others.hi), v_set1(lift)), v_mul(v_sub(zero, by->others.lo), v_set1(lift)));
+    const vpair mine = ss_pair_scale(ss_pair_neg(by->others), v_set1(lift));
     ss_end end = {by->peak, 0.0, by->unit, lane(by->factor.hi), lane(by->factor.lo), 0.0};
     if (!terms) {
         FN(write_from)(job, at, 0, job->n, &end, NULL, NULL);
-        const vpair on_mine = ss_pair(v_mul(by->on_others.hi, v_set1(moved)), v_mul(by->on_others.lo, v_set1(moved)));
+        const vpair on_mine = ss_pair_scale(by->on_others, v_set1(moved));
         FN(loss_put)(job, at, label, lane(FN(product)(mine, on_mine)));
         return;
     }
@@ -126,70 +114,85 @@ static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label,
     FN(write_from)(job, at, 0, job->n, &end, terms, &by->exponent);
 }
 
-/* A row whose label costs weight * -log p. */
-static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label, double weight)
+/* z_loss adds z L^2 to the loss, L = logsumexp = highest + excess, and to every element of the gradient 2 z L p; the
+   label's own share, with `term` unless that was `cut` off, goes with the others. */
+static void FN(add_z_loss)(double z_loss, vd highest, const ss_label *end, vpair term, vm cut, vpair *item,
+                           FN(slope) *by)
+{
+    const vpair log = ss_pair_add(ss_pair_of(highest), end->excess);
+    const vpair slope = ss_pair_mul(log, ss_pair_set1(2.0 * z_loss));
+    const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair_set1(z_loss)), log);
+    const vd size = v_mul(v_mul(log.hi, v_set1(z_loss)), log.hi); /* the pair is NaN where this overflows */
+    const vm infinite = v_eq(v_max(item->hi, size), v_set1(INFINITY));
+    *item = ss_pair_select(infinite, ss_pair_set1(INFINITY), ss_pair_add(*item, square));
+    const vpair share = ss_pair_select(cut, ss_pair_set1(0.0), ss_pair_mul(slope, term));
+    by->others = ss_pair_sub(ss_pair_scale_down(by->others, v_set1(by->others_unit)), share);
+    by->others_unit = 0.0;
+    by->factor = ss_pair_mul(by->factor, ss_pair_add(ss_pair_set1(1.0), slope));
+}
+
+/* From the sum of a row to the loss of its label, and to what its gradient is made of. */
+static double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, const ss_sum *sum, double shift,
+                                double weight, vpair coefficient, FN(slope) *by)
 {
     SS_TABLES;
-    _Alignas(64) double terms[FN(KEPT)];
-    REAL buffer[TILE + STEP];
-    const ss_job *job = &loss->job;
-    const ss_offsets at = row_offsets(job, row);
-    if (weight == 0.0) { /* what has no weight is ignored, even NaN */
-        loss->items[row] = 0.0;
-        FN(loss_fill)(job, at, 0.0);
-        return;
-    }
-    const int keep = job->y && job->n <= TILE && loss->z_loss == 0.0;
-    const REAL *x = keep ? FN(tile)(job, at, 0, job->n, 0.0, buffer) : NULL;
-    ss_sum sum = keep ? FN(sum_tile)(x, job->n, 1, terms) : FN(part)(job, row, 0, job->n, 0.0);
-    double shift = 0.0;
-    if (isfinite(sum.peak) && fabs(sum.peak) > SS_HUGE) {
-        shift = sum.peak;
-        sum = FN(part)(job, row, 0, job->n, shift);
-    }
-    const vpair scale = ss_pair(v_set1(loss->scale_hi), v_set1(loss->scale_lo));
-    vpair coefficient = ss_pair_mul(scale, ss_pair(v_set1(weight), v_set1(0.0)));
-    if (isnan(sum.hi) || !isfinite(sum.peak)) {
-        FN(loss_special)(loss, row, at, label, sum, weight, lane(coefficient.hi));
-        return;
-    }
-    const vpair one = ss_pair(v_set1(1.0), v_set1(0.0)), rest = FN(canonical_sum)(job, at, &sum, shift);
-    const vd peak = v_set1(sum.peak), highest = v_set1(sum.peak + shift), mine = v_set1(FN(loss_element)(job, at, label));
-    const vd near = v_max(v_sub(peak, v_set1(SS_TERM_REACH)), v_sub(mine, v_set1(shift))); /* below, its term is nothing beside S */
+    const vpair rest = FN(canonical_sum)(&loss->job, at, sum, shift);
+    const vd peak = v_set1(sum->peak), highest = v_set1(sum->peak + shift);
+    const vd mine = v_set1(FN(loss_element)(&loss->job, at, label)), lowest = v_sub(peak, v_set1(SS_TERM_REACH));
+    const vd near = v_max(lowest, v_sub(mine, v_set1(shift))); /* below that a term is nothing beside S */
     const vpair term = FN(term)(near, ss_scale_bits(ss_exponent(peak), 0), table_hi, table_lo);
-    const ss_label end = FN(label)(peak, rest, v_set1(sum.exponent), FN(gap)(highest, mine), term);
+    const ss_label end = FN(label)(peak, rest, v_set1(sum->exponent), FN(gap)(highest, mine), term);
     const vpair inverse = FN(reciprocal)(end.total);
     vpair item = end.loss;
-    FN(slope) by = {sum.peak, shift, sum.exponent, lane(end.unit), lane(end.others_unit) - lane(end.unit),
-                    one, end.others, one};
     if (loss->gamma != 0.0) {
         vpair on_loss, on_gradient;
         ss_label_focus(loss->gamma, &end, inverse, term, &on_loss, &on_gradient);
         if (isfinite(lane(item.hi))) item = ss_pair_mul(item, on_loss);
         coefficient = ss_pair_mul(coefficient, on_gradient);
     }
-    by.factor = by.on_others = ss_pair_mul(inverse, coefficient);
+    *by = (FN(slope)){sum->peak, shift, sum->exponent, lane(end.unit), lane(end.others_unit) - lane(end.unit)};
+    by->others = end.others;
+    by->factor = by->on_others = ss_pair_mul(inverse, coefficient);
     if (loss->z_loss != 0.0) {
-        /* z L^2 with L = logsumexp adds 2 z L p to every element; the label's own share goes with the others */
-        const vpair log = ss_pair_add(ss_pair(highest, v_set1(0.0)), end.excess);
-        const vpair slope = ss_pair_mul(log, ss_pair(v_set1(2.0 * loss->z_loss), v_set1(0.0)));
-        const vm cut = v_lt(near, v_sub(peak, v_set1(SS_TERM_REACH - 1.0))); /* the slope may be larger than what was cut is small */
-        const vpair share = ss_choose(cut, ss_pair(v_set1(0.0), v_set1(0.0)), ss_pair_mul(slope, term));
-        const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair(v_set1(loss->z_loss), v_set1(0.0))), log);
-        const vd size = v_mul(v_mul(log.hi, v_set1(loss->z_loss)), log.hi); /* the pair is NaN where this overflows */
-        const vm infinite = v_eq(v_max(item.hi, size), v_set1(INFINITY));
-        item = ss_choose(infinite, ss_pair(v_set1(INFINITY), v_set1(0.0)), ss_pair_add(item, square));
-        by.others = ss_pair_add(ss_pair_scale_down(by.others, v_set1(by.others_unit)),
-                                ss_pair(v_sub(v_set1(0.0), share.hi), v_sub(v_set1(0.0), share.lo)));
-        by.others_unit = 0.0;
-        by.factor = ss_pair_mul(by.factor, ss_pair_add(one, slope));
+        /* the slope may be larger than what was cut is small */
+        const vm cut = v_lt(near, v_sub(peak, v_set1(SS_TERM_REACH - 1.0)));
+        FN(add_z_loss)(loss->z_loss, highest, &end, term, cut, &item, by);
     }
-    loss->items[row] = lane(v_mul(v_add(item.hi, item.lo), v_set1(weight)));
     /* where peak - x overflows the rest of the loss is nothing beside it, and a small weight may bring it back */
     if (isinf(lane(end.loss.hi)) && loss->z_loss == 0.0)
-        loss->items[row] = 2.0 * (weight * (0.5 * lane(highest) - 0.5 * lane(mine)));
+        return 2.0 * (weight * (0.5 * lane(highest) - 0.5 * lane(mine)));
+    return lane(v_mul(v_add(item.hi, item.lo), v_set1(weight)));
+}
+
+/* A row whose label costs weight * -log p. */
+static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label, double weight)
+{
+    _Alignas(64) double terms[FN(KEPT)];
+    REAL buffer[TILE + STEP];
+    const ss_job *job = &loss->job;
+    const ss_offsets at = row_offsets(job, row);
+    if (weight == 0.0) { /* what has no weight is ignored, even NaN */
+        FN(loss_alike)(loss, row, at, 0.0);
+        return;
+    }
+    const int keep = job->y && job->n <= TILE && loss->z_loss == 0.0;
+    const REAL *x = keep ? FN(tile)(job, at, 0, job->n, 0.0, buffer) : NULL;
+    ss_sum sum = keep ? FN(sum_tile)(x, job->n, 1, terms) : FN(part)(job, row, 0, job->n, 0.0);
+    const double shift = FN(shift_sum)(job, row, &sum);
+    const vpair coefficient = ss_pair_mul(ss_pair_set(loss->scale_hi, loss->scale_lo), ss_pair_set1(weight));
+    if (isnan(sum.hi) || sum.peak == -INFINITY) {
+        FN(loss_alike)(loss, row, at, NAN);
+        return;
+    }
+    if (sum.peak == INFINITY) {
+        FN(loss_infinite)(loss, row, at, label, sum.hi, weight, lane(coefficient.hi));
+        return;
+    }
+    FN(slope) by;
+    loss->items[row] = FN(loss_of_label)(loss, at, label, &sum, shift, weight, coefficient, &by);
     /* no second element above -inf: then there are no terms */
-    if (job->y) FN(loss_gradient)(job, at, label, &by, sum.place, keep && shift == 0.0 && sum.hi != 0.0 ? terms : NULL);
+    const int kept = keep && shift == 0.0 && sum.hi != 0.0;
+    if (job->y) FN(loss_gradient)(job, at, label, &by, sum.place, kept ? terms : NULL);
 #if SS_HAVE_STREAM
     if (job->stream) v_fence();
 #endif

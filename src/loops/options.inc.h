@@ -180,7 +180,7 @@ static void FN(option_row)(const ss_job *job, ptrdiff_t row)
     }
     double sum, low;
     ss_exact_result(&exact, exponent, &sum, &low);
-    vpair total = ss_pair(v_set1(sum), v_set1(low));
+    vpair total = ss_pair_set(sum, low);
     if (sum != 0.0) total = ss_canonical_round(total, SS_CANONICAL_BITS_PAIR);
     const vpair factor = logarithm ? ss_log_excess(v_set1(0.0), total, v_set1((double)exponent)) : ss_reciprocal(total);
     for (ptrdiff_t i = 0; i < job->n; i += TILE) {

@@ -96,7 +96,7 @@ static inline void FN(chunk_sum)(const REAL *values, ptrdiff_t pitch, ptrdiff_t 
         vpair total = FN(lane_total)(&sum, j);
         if (rest) {
             vpair extra = FN(term)(highest[j], ss_scale_bits(sums[j].exponent, 0), table_hi, table_lo);
-            total = ss_pair_add(total, ss_pair(v_sub(v_set1(0.0), extra.hi), v_sub(v_set1(0.0), extra.lo)));
+            total = ss_pair_sub(total, extra);
         }
         sums[j].hi = total.hi;
         sums[j].lo = total.lo;
@@ -149,9 +149,8 @@ static void FN(panel_conclude)(const ss_job *job, FN(panel) *panel, vpair log_co
     for (int j = 0; j < 4; j++) panel->factor[j] = FN(log1p)(total[j]);
     if (job->operation == SS_LOG_SOFTMAX) return;
     for (int j = 0; j < 4; j++) {
-        const vpair minus = ss_pair(v_sub(v_set1(0.0), log_count.hi), v_sub(v_set1(0.0), log_count.lo));
-        const vpair above = ss_pair_add(panel->factor[j], minus), result = ss_two_sum(sums[j].peak, above.hi);
-        const vd value = v_add(result.hi, v_add(result.lo, above.lo)), size = v_max(value, v_sub(v_set1(0.0), value));
+        const vpair above = ss_pair_sub(panel->factor[j], log_count), result = ss_two_sum(sums[j].peak, above.hi);
+        const vd value = v_add(result.hi, v_add(result.lo, above.lo)), size = ss_abs(value);
         const vd needed =
             v_mul(v_set1(SINGLE ? TOLERANCE_SINGLE : TOLERANCE_PAIR), v_add(panel->factor[j].hi, log_count.hi));
         panel->left |= FN(unless)(v_lt(needed, size), j);
@@ -221,8 +220,8 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     const ptrdiff_t next_step = row_step == size ? step : STEP * size;
     double *keep = softmax && n <= CHUNK ? terms : NULL;
     const double divisor = job->operation == SS_LOGMEANEXP ? (double)n : 1.0;
-    vpair log_count = ss_pair(v_set1(0.0), v_set1(0.0));
-    if (divisor != 1.0) log_count = ss_log1p_pair(ss_pair(v_set1(divisor - 1.0), v_set1(0.0)));
+    vpair log_count = ss_pair_set1(0.0);
+    if (divisor != 1.0) log_count = ss_log1p_pair(ss_pair_set1(divisor - 1.0));
     for (int p = 0; p * STEP < count; p++) panels[p].left = 0;
     for (ptrdiff_t i = 0; i < n; i += span) {
         const ptrdiff_t length = n - i < span ? n - i : span;

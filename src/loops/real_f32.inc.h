@@ -36,7 +36,7 @@ static SS_INLINE void terms_f32(const vd *x, int count, vi scale, int near, vpai
 {
     ss_single factors[4];
     ss_exp_factors(x, count, scale, near, 0, factors);
-    for (int i = 0; i < count; i++) term[i] = ss_pair(v_mul(factors[i].power, factors[i].p), v_set1(0.0));
+    for (int i = 0; i < count; i++) term[i] = ss_pair_of(v_mul(factors[i].power, factors[i].p));
 }
 
 /* They go into accumulators j... */
@@ -61,7 +61,7 @@ static inline void accumulate_f32(sum_f32 *sum, int j, vd x, vi scale, vtab16 ta
 }
 
 /* Accumulator j alone, where each lane is a row. */
-static inline vpair lane_total_f32(const sum_f32 *sum, int j) { return ss_pair(sum->hi[j], v_set1(0.0)); }
+static inline vpair lane_total_f32(const sum_f32 *sum, int j) { return ss_pair_of(sum->hi[j]); }
 
 static inline vpair total_f32(const sum_f32 *sum)
 {
@@ -84,7 +84,7 @@ static inline vpair term_f32(vd x, vi scale, vtab16 table_hi, vtab16 table_lo)
 {
     (void)table_hi;
     (void)table_lo;
-    return ss_pair(ss_exp_single(x, scale, 0), v_set1(0.0));
+    return ss_pair_of(ss_exp_single(x, scale, 0));
 }
 
 static inline void replace_f32(double *terms, double hi, double lo)
@@ -93,13 +93,13 @@ static inline void replace_f32(double *terms, double hi, double lo)
     *terms = hi;
 }
 
-static inline vpair stored_f32(const double *terms) { return ss_pair(v_load(terms), v_set1(0.0)); }
+static inline vpair stored_f32(const double *terms) { return ss_pair_of(v_load(terms)); }
 
-static inline vpair reciprocal_f32(vpair sum) { return ss_pair(v_div(v_set1(1.0), sum.hi), v_set1(0.0)); }
+static inline vpair reciprocal_f32(vpair sum) { return ss_pair_of(v_div(v_set1(1.0), sum.hi)); }
 
 /* The excess of logsumexp over the peak, in two steps. */
 static inline vpair ratio_f32(vd peak, vpair rest, vd exponent) { return ss_ratio_single(peak, rest, exponent); }
-static inline vpair log1p_f32(vpair ratio) { return ss_pair(ss_log1p_single(ratio.hi, ratio.lo), v_set1(0.0)); }
+static inline vpair log1p_f32(vpair ratio) { return ss_pair_of(ss_log1p_single(ratio.hi, ratio.lo)); }
 static inline vpair excess_f32(vd peak, vpair rest, vd exponent) { return log1p_f32(ratio_f32(peak, rest, exponent)); }
 
 static inline vd difference_f32(vd x, vd peak, vpair excess) { return v_sub(v_sub(x, peak), excess.hi); }

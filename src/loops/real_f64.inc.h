@@ -81,7 +81,7 @@ static inline vpair lane_total_f64(const sum_f64 *sum, int j)
 
 static inline vpair total_f64(const sum_f64 *sum)
 {
-    vpair total = ss_pair(v_set1(0.0), v_set1(0.0));
+    vpair total = ss_pair_set1(0.0);
     for (int j = 0; j < 4; j++)
         total = ss_pair_add(total, ss_fast_two_sum(v_sub(sum->hi[j], v_set1(ACCUMULATOR_START)), sum->lo[j]));
     vd unscale = v_set1(0x1p-300);

@@ -228,7 +228,7 @@ static ss_sum FN(merge)(ss_sum a, ss_sum b, int rest)
     if (isnan(a.hi) || !ss_reducible(a.peak) || !ss_reducible(b.peak)) return a;
     /* Between finite peaks: add at the larger scale. Exact shifts; the pair additions lose 2^-105 each. */
     SS_TABLES;
-    vpair sum = ss_pair(v_set1(a.hi), v_set1(a.lo)), other = ss_pair(v_set1(b.hi), v_set1(b.lo));
+    vpair sum = ss_pair_set(a.hi, a.lo), other = ss_pair_set(b.hi, b.lo);
     vd exponent = v_set1(a.exponent), other_exponent = v_set1(b.exponent);
     for (int i = 0; i < (rest ? 2 : 1); i++) {
         vd larger = v_max(exponent, other_exponent);
@@ -258,7 +258,16 @@ static ss_sum FN(part)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdif
     return sum;
 }
 
-/* The same for a whole row, whose terms are kept tile by tile; exponents[tile] is NaN where a tile has none. */
+/* Beyond SS_HUGE the sum of a row is done again for x - peak: returns that shift, or 0. */
+static double FN(shift_sum)(const ss_job *job, ptrdiff_t row, ss_sum *sum)
+{
+    if (!isfinite(sum->peak) || fabs(sum->peak) <= SS_HUGE) return 0.0;
+    const double shift = sum->peak;
+    *sum = FN(part)(job, row, 0, job->n, shift);
+    return shift;
+}
+
+/* As FN(part) for a whole row, whose terms are kept tile by tile; exponents[tile] is NaN where a tile has none. */
 static ss_sum FN(kept_sum)(const ss_job *job, ss_offsets at, double *terms, double *exponents)
 {
     REAL buffer[TILE + STEP];

@@ -58,7 +58,7 @@ static void FN(sigmoid_write)(const ss_sigmoid *loss, int operand, ptrdiff_t fir
 static SS_INLINE void FN(sigmoid_piece)(const ss_sigmoid *loss, ptrdiff_t n, int given, int wanted, int focal, double *x,
                                         double *t, const double *weight, const double *positive)
 {
-    const vpair scale = ss_pair(v_set1(loss->scale_hi), v_set1(loss->scale_lo));
+    const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     for (ptrdiff_t i = 0; i < n; i += SS_W) {
         const vd logit = v_load(x + i), target = v_load(t + i), one = v_set1(1.0);
         const vd w = given ? v_load(weight + i) : one, none = v_sub(one, target);
@@ -66,7 +66,7 @@ static SS_INLINE void FN(sigmoid_piece)(const ss_sigmoid *loss, ptrdiff_t n, int
         const ss_logistic s = FN(logistic)(logit);
         vd item = FN(logistic_loss)(&s, logit, none, some), slope = one;
         if (wanted) {
-            const vpair by = focal ? ss_pair(one, v_set1(0.0)) : given ? ss_pair_mul(scale, ss_pair(w, v_set1(0.0))) : scale;
+            const vpair by = focal ? ss_pair_of(one) : given ? ss_pair_mul(scale, ss_pair_of(w)) : scale;
             slope = FN(logistic_slope)(&s, logit, none, some, by);
         }
         if (focal) {

@@ -21,7 +21,7 @@ static inline vpair ss_mantissa(vd x)
 /* 1 / sum as a pair, relative error 2^-103. */
 static inline vpair ss_reciprocal(vpair sum)
 {
-    return ss_pair_div(ss_pair(v_set1(1.0), v_set1(0.0)), sum);
+    return ss_pair_div(ss_pair_set1(1.0), sum);
 }
 
 /* rest 2^exponent / e^peak as a pair. */

@@ -23,7 +23,7 @@ static inline vpair ss_canonical_round(vpair sum, int bits)
     vi exponent = vi_and(v_int(sum.hi), vi_set1(0x7ff0000000000000LL));
     vd magic = v_dbl(vi_add(vi_add(exponent, vi_set1((int64_t)(52 - bits) * ((int64_t)1 << 52))),
                             vi_set1(0x0008000000000000LL)));
-    if (bits <= 52) return ss_pair(v_sub(v_add(sum.hi, magic), magic), v_set1(0.0));
+    if (bits <= 52) return ss_pair_of(v_sub(v_add(sum.hi, magic), magic));
     return ss_fast_two_sum(sum.hi, v_sub(v_add(sum.lo, magic), magic));
 }
 

@@ -14,11 +14,6 @@
 
 static inline vd ss_abs(vd a) { return v_dbl(vi_and(v_int(a), vi_set1(INT64_MAX))); }
 static inline vd ss_negative(vd a) { return v_mul(a, v_set1(-1.0)); }
-static inline vpair ss_opposite(vpair a) { return ss_pair(ss_negative(a.hi), ss_negative(a.lo)); }
-static inline vpair ss_choose(vm m, vpair a, vpair b)
-{
-    return ss_pair(v_select(m, a.hi, b.hi), v_select(m, a.lo, b.lo));
-}
 
 /* Exponent bits of 2^LIFT in the lanes of `far`. */
 static inline vi ss_lift(vm far) { return ss_scale_bits(v_select(far, v_set1(-SS_LIFT), v_set1(0.0)), 0); }
@@ -53,7 +48,7 @@ static inline ss_powers ss_exp_sharp(vpair x, vi scale)
 static inline vpair ss_log1p_near(vpair f, vpair log)
 {
     vd tail = v_mul(v_mul(f.hi, f.hi), v_fma(f.hi, v_set1(1.0 / 3.0), v_set1(-0.5)));
-    return ss_choose(v_lt(ss_abs(f.hi), v_set1(0x1p-26)), ss_fast_two_sum(f.hi, v_add(f.lo, tail)), log);
+    return ss_pair_select(v_lt(ss_abs(f.hi), v_set1(0x1p-26)), ss_fast_two_sum(f.hi, v_add(f.lo, tail)), log);
 }
 
 /* base + log, where log carries the lift in the lanes `far`.
@@ -86,7 +81,7 @@ static inline vd softplus_of_f64(vd x)
     vd t = v_max(v_set1(SS_LOWEST), ss_negative(ss_abs(x)));
     vm far = v_lt(t, v_set1(SS_FAR)), cancelled;
     vpair term = ss_exp_term(t, ss_lift(far), v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
-    vpair log = ss_choose(far, term, ss_log1p_near(term, ss_log1p_pair(term)));
+    vpair log = ss_pair_select(far, term, ss_log1p_near(term, ss_log1p_pair(term)));
     return ss_join(v_max(v_set1(0.0), x), log, far, &cancelled);
 }
 
@@ -106,11 +101,11 @@ static inline vd logit_of_f64(vd p)
     vm low = v_lt(p, v_set1(0.25)), tiny = v_lt(p, v_set1(0x1p-500));
     vd lifted = v_select(tiny, v_mul(p, v_set1(0x1p600)), p);
     vd numerator = v_select(low, lifted, v_fma(p, v_set1(2.0), v_set1(-1.0)));
-    vpair ratio = ss_pair_div(ss_pair(numerator, v_set1(0.0)), ss_two_sum(v_set1(1.0), ss_negative(p)));
+    vpair ratio = ss_pair_div(ss_pair_of(numerator), ss_two_sum(v_set1(1.0), ss_negative(p)));
     vpair one = ss_two_sum(v_set1(1.0), ratio.hi);
-    one = ss_choose(low, ratio, ss_fast_two_sum(one.hi, v_add(one.lo, ratio.lo)));
+    one = ss_pair_select(low, ratio, ss_fast_two_sum(one.hi, v_add(one.lo, ratio.lo)));
     vpair log = ss_log_pair(one, v_select(tiny, v_set1(-600.0), v_set1(0.0)));
-    log = ss_choose(low, log, ss_log1p_near(ratio, log));
+    log = ss_pair_select(low, log, ss_log1p_near(ratio, log));
     return ss_logit_ends(p, v_add(log.hi, log.lo));
 }
 
@@ -118,16 +113,16 @@ static inline vd logit_of_f64(vd p)
 static inline vpair ss_log1mexp(vpair d, vm *far)
 {
     vm beyond = v_lt(d.hi, v_set1(SS_LOWEST)); /* its low part may be NaN */
-    d = ss_choose(beyond, ss_pair(v_set1(SS_LOWEST), v_set1(0.0)), d);
+    d = ss_pair_select(beyond, ss_pair_set1(SS_LOWEST), d);
     *far = v_lt(d.hi, v_set1(SS_FAR));
     ss_powers powers = ss_exp_sharp(d, ss_lift(*far));
-    vpair negative = ss_opposite(powers.term), one = ss_two_sum(v_set1(1.0), negative.hi);
+    vpair negative = ss_pair_neg(powers.term), one = ss_two_sum(v_set1(1.0), negative.hi);
     one = ss_fast_two_sum(one.hi, v_add(one.lo, negative.lo));
-    one = ss_choose(powers.small, ss_opposite(powers.expm1), one);
+    one = ss_pair_select(powers.small, ss_pair_neg(powers.expm1), one);
     vm tiny = v_lt(one.hi, v_set1(0x1p-500));
-    one = ss_choose(tiny, ss_pair(v_mul(one.hi, v_set1(0x1p600)), v_mul(one.lo, v_set1(0x1p600))), one);
+    one = ss_pair_select(tiny, ss_pair_scale(one, v_set1(0x1p600)), one);
     vpair log = ss_log_pair(one, v_select(tiny, v_set1(-600.0), v_set1(0.0)));
-    return ss_choose(*far, negative, ss_log1p_near(negative, log));
+    return ss_pair_select(*far, negative, ss_log1p_near(negative, log));
 }
 
 /* Special values of log1mexp for both types. */
@@ -140,7 +135,7 @@ static inline vd ss_log1mexp_ends(vd x, vd value)
 static inline vd log1mexp_of_f64(vd x)
 {
     vm far;
-    vpair log = ss_log1mexp(ss_pair(x, v_set1(0.0)), &far);
+    vpair log = ss_log1mexp(ss_pair_of(x), &far);
     return ss_log1mexp_ends(x, ss_lower(far, v_add(log.hi, log.lo)));
 }
 
@@ -155,10 +150,10 @@ static inline vd logaddexp_of_f64(vd a, vd b, vm *cancelled)
 {
     vd larger = v_max(a, b);
     vpair d = ss_two_sum(v_min(a, b), ss_negative(larger));
-    d = ss_choose(v_lt(d.hi, v_set1(SS_LOWEST)), ss_pair(v_set1(SS_LOWEST), v_set1(0.0)), d);
+    d = ss_pair_select(v_lt(d.hi, v_set1(SS_LOWEST)), ss_pair_set1(SS_LOWEST), d);
     vm far = v_lt(d.hi, v_set1(SS_FAR));
     vpair term = ss_exp_sharp(d, ss_lift(far)).term;
-    vpair log = ss_choose(far, term, ss_log1p_near(term, ss_log1p_pair(term)));
+    vpair log = ss_pair_select(far, term, ss_log1p_near(term, ss_log1p_pair(term)));
     return ss_logaddexp_ends(a, b, larger, ss_join(larger, log, far, cancelled));
 }
 
@@ -235,7 +230,7 @@ static inline vd logit_of_f32(vd p)
     vm low = v_lt(p, v_set1(0.25));
     vd numerator = v_select(low, p, v_fma(p, v_set1(2.0), v_set1(-1.0)));
     vd ratio = v_div(numerator, v_sub(v_set1(1.0), p));
-    vpair one = ss_choose(low, ss_pair(ratio, v_set1(0.0)), ss_two_sum(v_set1(1.0), ratio));
+    vpair one = ss_pair_select(low, ss_pair_of(ratio), ss_two_sum(v_set1(1.0), ratio));
     return ss_logit_ends(p, ss_log_light(one.hi, one.lo));
 }
 
@@ -245,7 +240,7 @@ static inline vd ss_log1mexp_light(vd d)
     vm small;
     vd expm1, term = ss_exp_light(v_max(v_set1(SS_LOWEST_SINGLE), d), &expm1, &small);
     vpair one = ss_two_sum(v_set1(1.0), ss_negative(term));
-    one = ss_choose(small, ss_pair(ss_negative(expm1), v_set1(0.0)), one);
+    one = ss_pair_select(small, ss_pair_of(ss_negative(expm1)), one);
     vd log = ss_log_light(one.hi, one.lo);
     return v_select(v_eq(log, v_set1(0.0)), ss_negative(term), log); /* -0.0, not 0.0, in the end */
 }

@@ -8,6 +8,20 @@ typedef struct { vd hi, lo; } vpair;
 
 static inline vpair ss_pair(vd hi, vd lo) { vpair p = {hi, lo}; return p; }
 
+/* The same pair in every lane. */
+static inline vpair ss_pair_set(double hi, double lo) { return ss_pair(v_set1(hi), v_set1(lo)); }
+
+/* A double as a pair. */
+static inline vpair ss_pair_of(vd a) { return ss_pair(a, v_set1(0.0)); }
+static inline vpair ss_pair_set1(double a) { return ss_pair_of(v_set1(a)); }
+
+static inline vpair ss_pair_select(vm m, vpair a, vpair b)
+{
+    return ss_pair(v_select(m, a.hi, b.hi), v_select(m, a.lo, b.lo));
+}
+
+static inline vpair ss_pair_neg(vpair a) { return ss_pair(v_sub(v_set1(0.0), a.hi), v_sub(v_set1(0.0), a.lo)); }
+
 /* a + b exactly; needs |a| >= |b| or a = 0. */
 static inline vpair ss_fast_two_sum(vd a, vd b)
 {
@@ -37,6 +51,15 @@ static inline vpair ss_pair_add(vpair a, vpair b)
     return ss_fast_two_sum(mid.hi, v_add(mid.lo, low.lo));
 }
 
+static inline vpair ss_pair_sub(vpair a, vpair b) { return ss_pair_add(a, ss_pair_neg(b)); }
+
+/* Relative error 2^-102. */
+static inline vpair ss_pair_mul(vpair a, vpair b)
+{
+    vpair product = ss_two_prod(a.hi, b.hi);
+    return ss_fast_two_sum(product.hi, v_add(product.lo, v_fma(a.hi, b.lo, v_mul(a.lo, b.hi))));
+}
+
 /* Relative error 2^-101. */
 static inline vpair ss_pair_div(vpair a, vpair b)
 {
@@ -59,11 +82,15 @@ static inline vd ss_scale_down(vd a, vd d)
     return v_mul(v_mul(a, ss_pow2(first)), ss_pow2(second));
 }
 
+static inline vpair ss_pair_scale_down(vpair a, vd d) { return ss_pair(ss_scale_down(a.hi, d), ss_scale_down(a.lo, d)); }
+
+/* Both parts times a power of two. */
+static inline vpair ss_pair_scale(vpair a, vd power) { return ss_pair(v_mul(a.hi, power), v_mul(a.lo, power)); }
+
 /* The pair times 2^d, d <= 0, where what falls below 2^-1000 of the result's scale does not matter. */
 static inline vpair ss_pair_shift(vpair a, vd d)
 {
-    vd scale = ss_pow2(v_max(d, v_set1(-1000.0)));
-    return ss_pair(v_mul(a.hi, scale), v_mul(a.lo, scale));
+    return ss_pair_scale(a, ss_pow2(v_max(d, v_set1(-1000.0))));
 }
 
 #endif

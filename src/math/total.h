@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Exact sum of any doubles: base-2^32 digits at absolute bit positions over the whole range, so that no order, no thread and
-   no partition can change the result.   Method: superaccumulator, Neal 2015 (arXiv 1505.05571) */
+   Exact sum of any doubles: base-2^32 digits at absolute bit positions over the whole range, so that no order, no thread
+   and no partition can change the result.
+   Method: superaccumulator, Neal 2015 (arXiv 1505.05571) */
 #ifndef SS_MATH_TOTAL_H
 #define SS_MATH_TOTAL_H
 
@@ -47,17 +48,8 @@ static inline void ss_total_add(ss_total *sum, double value)
     if (++sum->pending == (1 << 29)) ss_total_carry(sum);
 }
 
-static inline void ss_total_merge(ss_total *sum, ss_total *other)
-{
-    ss_total_carry(sum);
-    ss_total_carry(other);
-    for (int i = 0; i < SS_TOTAL_DIGITS; i++) sum->digit[i] += other->digit[i];
-    sum->special += other->special;
-    sum->pending = 2;
-}
-
-/* The sum as a pair: rounded to a double, and the rest of it. The carry leaves every digit but the last in [0, 2^32); a negative
-   sum is turned round first, so that all digits have one sign. */
+/* The sum as a pair: rounded to a double, and the rest of it. The carry leaves every digit but the last in [0, 2^32);
+   a negative sum is turned round first, so that all digits have one sign. */
 static inline void ss_total_result(ss_total *sum, double *hi, double *lo)
 {
     *hi = *lo = sum->special;
