@@ -65,8 +65,7 @@ __noinline__ static vpair exact_sum(const ss_geometry *g, ss_place at, double pe
 template <class real> static inline double logarithm(double peak, double shift, vpair excess, double count, int *near)
 {
     typedef arithmetic<real> A;
-    const vpair log_count = ss_log1p_pair(ss_pair(count - 1.0, 0.0));
-    const vpair above = ss_pair_add(excess, ss_pair(v_sub(0.0, log_count.hi), v_sub(0.0, log_count.lo)));
+    const vpair log_count = ss_log1p_pair(ss_pair_of(count - 1.0)), above = ss_pair_sub(excess, log_count);
     const vpair sum = ss_two_sum(peak, above.hi);
     const double value = v_add(sum.hi, v_add(sum.lo, above.lo));
     *near = !(shift != 0.0 || fabs(value) >= A::tolerance() * v_add(excess.hi, log_count.hi));
@@ -82,7 +81,7 @@ static inline void conclude_special(ss_row_sum *sum, int operation, int unordere
     sum->hi = sum->lo = sum->value = NAN;
     if (unordered) return;
     if (sum->peak == INFINITY) {
-        sum->hi = softmax ? v_div(1.0, infinities) : -ss_log1p_pair(ss_pair(infinities - 1.0, 0.0)).hi + 0.0;
+        sum->hi = softmax ? v_div(1.0, infinities) : -ss_log1p_pair(ss_pair_of(infinities - 1.0)).hi + 0.0;
         sum->lo = softmax ? 0.0 : -INFINITY;
         sum->value = INFINITY;
     } else {

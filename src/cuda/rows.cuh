@@ -57,7 +57,7 @@ static inline void rows(const char *x, char *y, const ss_geometry &g)
         sum.total = A::pair(lanes::reduce(A::end(&running), A::join));
         if (REST) {
             const vpair extra = A::pair(A::term(bound, ss_scale_bits(sum.exponent, 0)));
-            sum.total = ss_pair_add(sum.total, ss_pair(v_sub(0.0, extra.hi), v_sub(0.0, extra.lo)));
+            sum.total = ss_pair_sub(sum.total, extra);
         }
         sum.total = canonical_total<real>(&sum, &certain); /* not so where an element is NaN */
         if (certain && SS_REDUCES(OPERATION)) {

@@ -131,7 +131,7 @@ template <class real, int OPERATION, int LANES> static inline partial<real> join
     all.total = lanes::reduce(total, arithmetic<double>::join);
     if (REST) {
         const vpair extra = A::pair(A::term(usable ? v_max(lowest, (double)top.second) : 0.0, scale));
-        all.total = ss_pair_add(all.total, ss_pair(v_sub(0.0, extra.hi), v_sub(0.0, extra.lo)));
+        all.total = ss_pair_sub(all.total, extra);
     }
     return all;
 }
