@@ -29,9 +29,9 @@ cdef extern from "losses.h":
                                int64_t *rows) noexcept nogil
     void ss_run_loss(const ss_kernels *table, int type, const ss_loss *loss, Py_ssize_t rows,
                      int threads) noexcept nogil
-    void ss_run_sigmoid(const ss_kernels *table, int type, const ss_sigmoid *loss, Py_ssize_t n, int threads,
+    int ss_run_sigmoid(const ss_kernels *table, int type, const ss_sigmoid *loss, Py_ssize_t n, int threads,
                         double *hi, double *lo) noexcept nogil
-    void ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi,
+    int ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi,
                        double *lo) noexcept nogil
     void ss_sum_weights(const double *weights, const int64_t *rows, Py_ssize_t n, double *hi, double *lo) noexcept nogil
 
@@ -45,9 +45,11 @@ cdef struct loss_options:
     double cap      # of one row's loss
 
 
-cdef inline object _one_value(double hi, double lo, double divisor, int type_num):
-    """(hi + lo) / divisor in the real type, as a NumPy scalar; over nothing it is 0."""
+cdef inline object _one_value(double hi, double lo, int power, double divisor, int type_num):
+    """(hi + lo) 2^power / divisor in the real type, as a NumPy scalar; over nothing it is 0."""
     cdef double value = 0.0 if divisor == 0.0 else (hi + lo) / divisor
+    if power:
+        value = ldexp(value, power)
     return np.float64(value) if type_num == cnp.NPY_DOUBLE else np.float32(<float> value)  # C's cast does not warn
 
 
@@ -64,6 +66,53 @@ cdef inline object _rounded(const double *items, int ndim, cnp.npy_intp *shape, 
     return result[()]
 
 
+cdef inline cnp.ndarray _empty_like(cnp.ndarray x):
+    """In Fortran order where x is, else in C order."""
+    return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x),
+                             not cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_IS_F_CONTIGUOUS(x))
+
+
+cdef inline void _quotient(double factor, double divisor, double *hi, double *lo) noexcept:
+    """factor / divisor as a pair; 0 over nothing."""
+    hi[0] = lo[0] = 0.0
+    if divisor != 0.0:
+        hi[0] = factor / divisor
+        lo[0] = -fma(hi[0], divisor, -factor) / divisor
+
+
+cdef void _lay_out(ss_job *job, cnp.ndarray x, int axis, cnp.ndarray gradient, cnp.ndarray targets):
+    """The rows of x along `axis`, with the strides of the arrays that go with it; the targets' are those of a mask."""
+    cdef Py_ssize_t size, step, step_y, step_t
+    cdef int i
+    job.operation = SS_CROSS_ENTROPY
+    job.temperature = 1.0
+    job.floor = 0.0
+    job.mask = job.b = NULL
+    job.sign = NULL
+    job.cumulative = SS_WHOLE
+    job.x = <const char *> cnp.PyArray_DATA(x)
+    job.y = NULL if gradient is None else <char *> cnp.PyArray_DATA(gradient)
+    job.rows = 1
+    job.n = cnp.PyArray_DIMS(x)[axis]
+    job.kept = job.reduced = 0
+    for i in range(cnp.PyArray_NDIM(x)):
+        size = cnp.PyArray_DIMS(x)[i]
+        step = cnp.PyArray_STRIDES(x)[i]
+        step_y = 0 if gradient is None else cnp.PyArray_STRIDES(gradient)[i]
+        step_t = 0 if targets is None else cnp.PyArray_STRIDES(targets)[i]
+        if i == axis:
+            job.reduced = 1
+            job.reduced_shape[0] = size
+            job.reduced_x[0] = step
+            job.reduced_y[0] = step_y
+            job.reduced_mask[0] = step_t
+        else:
+            job.rows *= size
+            job.kept = _append(job.kept, job.kept_shape, job.kept_x, job.kept_y, job.kept_mask, size, step, step_y,
+                               step_t)
+    job.stream = gradient is not None and job.rows * job.n * cnp.PyArray_ITEMSIZE(x) > STREAM_BYTES
+
+
 cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndarray targets, cnp.ndarray weights,
                            loss_options *options, bint return_grad):
     """loss or (loss, gradient); None where a label is out of range.
@@ -74,27 +123,17 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
     cdef ss_loss loss
     cdef ss_job *job = &loss.job
     cdef int ndim = cnp.PyArray_NDIM(x), type_num = cnp.PyArray_TYPE(x), i, j = 0
-    cdef int type_index = type_num == cnp.NPY_DOUBLE, workers
+    cdef int type_index = type_num == cnp.NPY_DOUBLE
     cdef cnp.npy_intp shape[64]
-    cdef cnp.npy_intp *dims = cnp.PyArray_DIMS(x)
-    cdef cnp.npy_intp length, classes = dims[axis]
-    cdef cnp.ndarray gradient = None, items, scratch, result
-    cdef double hi = 0.0, lo = 0.0, divisor = 1.0, scale
-    cdef Py_ssize_t step, step_y, step_t, k
-    job.operation = SS_CROSS_ENTROPY
-    job.temperature = 1.0
-    job.floor = 0.0
-    job.mask = job.b = NULL
-    job.sign = NULL
-    job.rows = 1
-    job.n = classes
-    job.kept = 0
-    job.reduced = 0
+    cdef cnp.npy_intp length
+    cdef cnp.ndarray gradient = _empty_like(x) if return_grad else None, scratch
+    cdef double hi = 0.0, lo = 0.0, divisor = 1.0
+    cdef Py_ssize_t k, classes = cnp.PyArray_DIMS(x)[axis]
     for i in range(ndim):
         if i != axis:
-            shape[j] = dims[i]
-            job.rows *= dims[i]
+            shape[j] = cnp.PyArray_DIMS(x)[i]
             j += 1
+    _lay_out(job, x, axis, gradient, targets)
     length = 2 * job.rows
     scratch = cnp.PyArray_EMPTY(1, &length, cnp.NPY_DOUBLE, False)  # the losses, and the labels that count
     loss.items = <double *> cnp.PyArray_DATA(scratch)
@@ -115,29 +154,7 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
     loss.smoothing = options.smoothing
     loss.z_loss = options.z_loss
     loss.gamma = options.gamma
-    # factor / divisor as a pair; over nothing every gradient is 0
-    loss.scale_hi = 0.0 if divisor == 0.0 else options.factor / divisor
-    loss.scale_lo = 0.0 if divisor == 0.0 else -fma(loss.scale_hi, divisor, -options.factor) / divisor
-    job.x = <const char *> cnp.PyArray_DATA(x)
-    job.y = NULL
-    if return_grad:
-        gradient = cnp.PyArray_EMPTY(ndim, dims, type_num, not cnp.PyArray_IS_C_CONTIGUOUS(x)
-                                     and cnp.PyArray_IS_F_CONTIGUOUS(x))
-        job.y = <char *> cnp.PyArray_DATA(gradient)
-    for i in range(ndim):
-        step = cnp.PyArray_STRIDES(x)[i]
-        step_y = 0 if gradient is None else cnp.PyArray_STRIDES(gradient)[i]
-        step_t = 0 if targets is None else cnp.PyArray_STRIDES(targets)[i]
-        if i == axis:
-            job.reduced = 1
-            job.reduced_shape[0] = classes
-            job.reduced_x[0] = step
-            job.reduced_y[0] = step_y
-            job.reduced_mask[0] = step_t
-        else:
-            job.kept = _append(job.kept, job.kept_shape, job.kept_x, job.kept_y, job.kept_mask, dims[i], step, step_y,
-                               step_t)
-    job.stream = return_grad and job.rows * classes * cnp.PyArray_ITEMSIZE(x) > STREAM_BYTES
+    _quotient(options.factor, divisor, &loss.scale_hi, &loss.scale_lo)
     if classes == 0:
         for k in range(job.rows):
             loss.items[k] = 0.0
@@ -151,8 +168,8 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
             if loss.items[k] > options.cap:
                 loss.items[k] = options.cap
     if options.sums:
-        ss_sum_values(kernels, loss.items, job.rows, &hi, &lo)
-        value = _one_value(hi, lo, divisor, type_num)
+        power = ss_sum_values(kernels, loss.items, job.rows, &hi, &lo)
+        value = _one_value(hi, lo, power, divisor, type_num)
     else:
         value = _rounded(loss.items, ndim - 1, shape, type_num)
     return (value, gradient) if return_grad else value
@@ -254,67 +271,69 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
                                              reduction=reduction, return_grad=return_grad)
 
 
+cdef void _collapse(ss_sigmoid *loss, cnp.ndarray logits, tuple operands):
+    """The arrays, None where not given, over as few dimensions as their strides allow."""
+    cdef int i, j, k
+    cdef cnp.npy_intp size
+    cdef bint joins
+    cdef cnp.ndarray one
+    loss.ndim = 1
+    loss.shape[0] = 1
+    for j in range(SS_OPERANDS):
+        one = operands[j]
+        loss.operands[j] = NULL if one is None else <char *> cnp.PyArray_DATA(one)
+        loss.strides[j][0] = 0
+    for i in range(cnp.PyArray_NDIM(logits)):
+        size = cnp.PyArray_DIMS(logits)[i]
+        if size == 1:
+            continue
+        k = loss.ndim - 1
+        joins = True
+        for j in range(SS_OPERANDS):
+            one = operands[j]
+            if one is not None:
+                joins = joins and loss.strides[j][k] == cnp.PyArray_STRIDES(one)[i] * size
+        if not joins and loss.shape[k] != 1:  # the first dimension takes the place of the empty one
+            k += 1
+            loss.ndim += 1
+            loss.shape[k] = 1
+        loss.shape[k] *= size
+        for j in range(SS_OPERANDS):
+            one = operands[j]
+            if one is not None:
+                loss.strides[j][k] = cnp.PyArray_STRIDES(one)[i]
+
+
 def sigmoid_loss(x, targets, weights, positives, bint focal, double alpha, double gamma, double factor, double divisor,
                  str reduction, bint return_grad):
     """A sigmoid loss from arguments in normal form: arrays of one shape and type, any strides, None where not given."""
     cdef ss_sigmoid loss
     cdef loss_options options
-    cdef cnp.ndarray logits = x, one, gradient = None, items = None
-    cdef int ndim = cnp.PyArray_NDIM(logits), type_num = cnp.PyArray_TYPE(logits), i, j, k = 0
+    cdef cnp.ndarray logits = x, gradient = None, items = None
+    cdef int ndim = cnp.PyArray_NDIM(logits), type_num = cnp.PyArray_TYPE(logits)
     cdef int type_index = type_num == cnp.NPY_DOUBLE
     cdef Py_ssize_t size = cnp.PyArray_SIZE(logits)
     cdef double hi = 0.0, lo = 0.0
-    cdef double *sums[2]
     _reduction(reduction, &options)
     if not options.mean:
         divisor = 1.0
     elif divisor < 0.0:
         divisor = <double> size
     if return_grad:
-        gradient = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(logits), type_num, not cnp.PyArray_IS_C_CONTIGUOUS(logits)
-                                     and cnp.PyArray_IS_F_CONTIGUOUS(logits))
+        gradient = _empty_like(logits)
     if not options.sums:
         items = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(logits), type_num, False)
-    operands = (logits, targets, weights, positives, gradient, items)
-    for j in range(SS_OPERANDS):
-        one = operands[j]
-        loss.operands[j] = NULL if one is None else <char *> cnp.PyArray_DATA(one)
-    loss.ndim = 0
-    for i in range(ndim):
-        if cnp.PyArray_DIMS(logits)[i] == 1:
-            continue
-        k = loss.ndim - 1
-        joins = k >= 0
-        for j in range(SS_OPERANDS):
-            one = operands[j]
-            if one is not None and k >= 0:
-                joins = joins and loss.strides[j][k] == cnp.PyArray_STRIDES(one)[i] * cnp.PyArray_DIMS(logits)[i]
-        if joins:
-            loss.shape[k] *= cnp.PyArray_DIMS(logits)[i]
-        else:
-            loss.ndim += 1
-            k += 1
-            loss.shape[k] = cnp.PyArray_DIMS(logits)[i]
-        for j in range(SS_OPERANDS):
-            one = operands[j]
-            if one is not None:
-                loss.strides[j][k] = cnp.PyArray_STRIDES(one)[i]
-    if loss.ndim == 0:
-        loss.ndim = 1
-        loss.shape[0] = 1
-        for j in range(SS_OPERANDS):
-            loss.strides[j][0] = 0
+    _collapse(&loss, logits, (logits, targets, weights, positives, gradient, items))
     loss.focal = focal
     loss.alpha = alpha
     loss.gamma = gamma
-    loss.scale_hi = 0.0 if divisor == 0.0 else factor / divisor
-    loss.scale_lo = 0.0 if divisor == 0.0 else -fma(loss.scale_hi, divisor, -factor) / divisor
+    _quotient(factor, divisor, &loss.scale_hi, &loss.scale_lo)
     if size < NOGIL_ELEMENTS:
-        ss_run_sigmoid(kernels, type_index, &loss, size, 1, &hi if options.sums else NULL, &lo)
+        power = ss_run_sigmoid(kernels, type_index, &loss, size, 1, &hi if options.sums else NULL, &lo)
     else:
         with nogil:
-            ss_run_sigmoid(kernels, type_index, &loss, size, ss_threads(), &hi if options.sums else NULL, &lo)
-    value = _one_value(hi, lo, divisor, type_num) if options.sums else items[()]
+            power = ss_run_sigmoid(kernels, type_index, &loss, size, ss_threads(), &hi if options.sums else NULL, &lo)
+    value = _one_value(hi, lo, power, divisor, type_num) if options.sums else items[()]
     return (value, gradient) if return_grad else value
 
 

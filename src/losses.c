@@ -29,9 +29,9 @@ void ss_run_loss(const ss_kernels *kernels, int type, const ss_loss *loss, ptrdi
     }
 }
 
-/* A sum is rounded to SUM_BITS below its leading one. A partial sum, whose error is known, is taken only if all that lies
-   within that error rounds to the same; else the exact sum decides, so that the digits are always those of the exact sum.
-   2^30 blocks of items.inc.h lose less than 2^-74 of the magnitudes. */
+/* A sum is rounded to SUM_BITS below its leading one. A sum of partial ones, whose error is known, is taken only if all
+   that lies within this error rounds to the same; if not, the sum is done exactly: the digits are always those of the
+   exact sum. 2^30 blocks of items.inc.h lose less than 2^-74 of the magnitudes. */
 enum { SS_SUM_BITS = 60 };
 #define SS_PARTIAL_ERROR 0x1p-74
 
@@ -61,14 +61,23 @@ static int ss_settle(const ss_partial *parts, int count, double *hi, double *lo)
     return ss_roundable(sum.hi) && ss_round(sum, size / fabs(sum.hi) * SS_PARTIAL_ERROR, hi, lo);
 }
 
-static void ss_settle_exactly(ss_total *sum, double *hi, double *lo)
+/* Returns the power of two by which the sum is to be multiplied: finite losses may have a sum beyond the largest double,
+   and a mean that is not. */
+enum { SS_SUM_DOWN = 160 };
+
+static int ss_settle_exactly(const ss_total *sum, double *hi, double *lo)
 {
     ss_total_result(sum, hi, lo);
+    if (isinf(*hi) && sum->special == 0.0) {
+        ss_total_scaled(sum, SS_SUM_DOWN, hi, lo);
+        return SS_SUM_DOWN;
+    }
     if (ss_roundable(*hi)) ss_round(ss_pair(*hi, *lo), 0.0, hi, lo);
+    return 0;
 }
 
-void ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi,
-                    double *lo)
+int ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi,
+                   double *lo)
 {
     ss_partial parts[SS_MOST_PARTS];
     threads = ss_parts((double)n, threads);
@@ -79,21 +88,21 @@ void ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss,
         parts[part] = kernels->sigmoid[type](loss, n / threads * part, last, NULL);
         ss_float_leave(mode);
     }
-    if (!hi || ss_settle(parts, threads, hi, lo)) return;
+    if (!hi || ss_settle(parts, threads, hi, lo)) return 0;
     ss_total sum;
     ss_total_start(&sum);
     kernels->sigmoid[type](loss, 0, n, &sum);
-    ss_settle_exactly(&sum, hi, lo);
+    return ss_settle_exactly(&sum, hi, lo);
 }
 
-void ss_sum_values(const ss_kernels *kernels, const double *values, ptrdiff_t n, double *hi, double *lo)
+int ss_sum_values(const ss_kernels *kernels, const double *values, ptrdiff_t n, double *hi, double *lo)
 {
     const ss_partial part = kernels->items(values, n);
-    if (ss_settle(&part, 1, hi, lo)) return;
+    if (ss_settle(&part, 1, hi, lo)) return 0;
     ss_total sum;
     ss_total_start(&sum);
     for (ptrdiff_t i = 0; i < n; i++) ss_total_add(&sum, values[i]);
-    ss_settle_exactly(&sum, hi, lo);
+    return ss_settle_exactly(&sum, hi, lo);
 }
 
 void ss_sum_weights(const double *weights, const int64_t *rows, ptrdiff_t n, double *hi, double *lo)

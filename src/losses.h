@@ -8,8 +8,8 @@
 
 /* Softmax losses of many rows. job.x are the logits, job.y the gradient or NULL. A row has a label (negative: it is
    ignored), or a probability for every class: `targets`, whose strides are those that the job calls mask.
-   A label costs weight ((1 - p)^gamma (-log p) + z_loss logsumexp^2). The gradient is multiplied by scale_hi + scale_lo:
-   1 / n for a mean. */
+   A label costs weight ((1 - p)^gamma (-log p) + z_loss logsumexp^2). The gradient is multiplied by scale_hi +
+   scale_lo, for a mean the reciprocal of what it divides by. */
 struct ss_loss {
     ss_job job;
     const int64_t *labels;
@@ -36,14 +36,15 @@ struct ss_sigmoid {
 ptrdiff_t ss_check_labels(const int64_t *labels, ptrdiff_t n, ptrdiff_t classes, int ignores, int64_t ignored,
                           int64_t *rows);
 
-/* All rows, or n elements and their sum as a pair; hi is NULL where that is not wanted. */
+/* All rows, or n elements and their sum (hi + lo) 2^d; hi is NULL where that is not wanted. Returns d, which is not 0 only
+   where the sum is beyond the largest double. */
 void ss_run_loss(const ss_kernels *kernels, int type, const ss_loss *loss, ptrdiff_t rows, int threads);
-void ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi,
-                    double *lo);
+int ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi,
+                   double *lo);
 
 /* The sum of the values, or of weights[label] (NULL: 1) over the rows that are not ignored, as a pair: the same digits
-   in any order. */
-void ss_sum_values(const ss_kernels *kernels, const double *values, ptrdiff_t n, double *hi, double *lo);
+   in any order. Returns d as ss_run_sigmoid does. */
+int ss_sum_values(const ss_kernels *kernels, const double *values, ptrdiff_t n, double *hi, double *lo);
 void ss_sum_weights(const double *weights, const int64_t *rows, ptrdiff_t n, double *hi, double *lo);
 
 #endif

@@ -226,6 +226,22 @@ def test_elements_in_any_order(case, dtype):
         assert_same(again, (loss, gradient[order]), n)
 
 
+@pytest.mark.parametrize("size", [3, 31, 200])
+def test_infinite_rows_in_any_order(size):
+    """Probabilities of a row with +inf are added without rounding, too."""
+    random = np.random.default_rng(size)
+    row, target = random.normal(size=size), random.random(size)
+    row[[0, 2]] = np.inf
+    for options in ({}, {"label_smoothing": 0.1}, {"weight": np.full(size, 0.7)}):
+        loss, slopes = stablesoft.softmax_cross_entropy(row[None], target[None], return_grad=True, **options)
+        for _ in range(10):
+            order = random.permutation(size)
+            again, moved = stablesoft.softmax_cross_entropy(
+                row[order][None], target[order][None], return_grad=True, **options
+            )
+            assert again == loss and np.array_equal(moved[0], slopes[0][order])
+
+
 def test_unit_of_laws():
     """`unit` is the spacing, so that the limits above are not loose by accident."""
     assert unit(1.0, "float64") == ulp(Decimal(1), "float64") == Fraction(1, 2**52)

@@ -152,6 +152,22 @@ def test_tiny_losses(size, dtype):
     check(CASES[0], [exact_sigmoid_loss(float(row[1]), 0.0)], loss, gradient, size)
 
 
+@pytest.mark.parametrize("rows", [1, 40])
+@pytest.mark.parametrize("weight", [1.0, 3.0, -1e5, 1e30, 1e100])
+@pytest.mark.parametrize("gap", [700.0, 737.77, 744.0, 760.0, 800.5])
+def test_weight_lifts_a_subnormal_loss(gap, weight, rows):
+    """A loss that is subnormal or 0 without its weight is no less exact with it."""
+    row = [0.0, -gap - 20, -gap]
+    exact = exact_softmax_loss(row, 0)
+    loss, gradient = stablesoft.softmax_cross_entropy(
+        [row] * rows, [0] * rows, weight=[weight, 1.0, 1.0], reduction="none", return_grad=True
+    )
+    for item, slopes in zip(loss, gradient):
+        assert ulp_error(item, WIDE.multiply(exact.loss, Decimal(weight)), "float64") <= 4
+        for got, slope in zip(slopes, exact.gradient):
+            assert ulp_error(got, WIDE.multiply(slope, Decimal(weight)), "float64") <= 4
+
+
 def reduced(case, x, targets, dtype):
     """Exact sum of the losses, and what the mean divides by."""
     exact = case.exact(x, targets) if case.sigmoid else [case.exact(*pair) for pair in zip(x, targets)]
@@ -198,6 +214,20 @@ def test_sum_is_exact():
     for order in (slice(None), slice(None, None, -1), [3, 1, 0, 5, 4, 2]):
         got = stablesoft.softmax_cross_entropy(rows[order], np.zeros(6, int), reduction="sum")
         assert got == float(exact)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_mean_of_a_sum_that_overflows(sign):
+    """Every loss is a double and so is their mean, but not their sum."""
+    big = np.array([1.7e308, 1.6e308, 1.5e308])
+    mean = sign * float(sum(map(Fraction, big.tolist())) / 3)
+    assert stablesoft.sigmoid_cross_entropy(big, np.zeros(3), weight=sign) == mean
+    assert stablesoft.sigmoid_cross_entropy(big, np.zeros(3), weight=sign, reduction="sum") == sign * math.inf
+    rows, labels = np.stack([big, np.zeros(3)], axis=1), np.ones(3, int)
+    assert stablesoft.softmax_cross_entropy(rows, np.eye(2)[labels], weight=[sign, sign]) == mean
+    if sign > 0:
+        assert stablesoft.softmax_cross_entropy(rows, labels) == mean
+        assert stablesoft.softmax_focal_loss(rows, labels) == mean
 
 
 def test_labels_are_hard(dtype):

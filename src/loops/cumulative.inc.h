@@ -123,8 +123,8 @@ static ptrdiff_t FN(block_sums)(const REAL *x, ptrdiff_t n, ss_prefix *prefix, d
 }
 
 /* Values of the prefixes that end at elements first, ..., first + n - 1, which are x. */
-static void FN(prefixes)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t n, const REAL *x, ss_prefix *prefix,
-                      double *values)
+static void FN(prefixes)(const ss_job *job, ptrdiff_t row, ptrdiff_t first, ptrdiff_t n, const REAL *x,
+                         ss_prefix *prefix, double *values)
 {
     double peak[SS_BLOCK], hi[SS_BLOCK + SS_W], lo[SS_BLOCK + SS_W], level[SS_BLOCK + SS_W];
     const int bits = SINGLE ? SS_CANONICAL_BITS_SINGLE : SS_CANONICAL_BITS_PAIR;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Sums of the losses of many rows or elements. */
 
-/* Adds n values to each lane's (hi, lo), size: sums whose errors are known. Blocks of at most SS_PIECE values: within one, 512 / W
-   additions lose 2^(2 (9 - log2 W) - 106) of the size, and each block's addition to the pair 2^-105. */
+/* In each lane a sum hi + lo whose error is known, and `size`, the sum of the magnitudes, which that error goes by.
+   Values come in blocks of at most SS_PIECE: within one, 512 / W additions lose 2^(2 (9 - log2 W) - 106) of the size,
+   and each block's addition to the pair 2^-105. */
 typedef struct {
     vd hi, lo, size;
 } ss_lanes;

@@ -61,7 +61,11 @@ static inline ss_logistic logistic_f32(vd x)
     vd expm1;
     const vd zero = v_set1(0.0), one = v_set1(1.0), t = v_max(v_set1(SS_LOWEST_SINGLE), ss_negative(ss_abs(x)));
     const vd term = ss_exp_light(t, &expm1, &small), larger = v_div(one, v_add(one, term));
-    ss_logistic s = {ss_pair_of(ss_log1p_single(term, one)), ss_pair_of(v_mul(term, larger)), ss_pair_of(larger), v_lt(one, zero)};
+    ss_logistic s;
+    s.log = ss_pair_of(ss_log1p_single(term, one));
+    s.smaller = ss_pair_of(v_mul(term, larger));
+    s.larger = ss_pair_of(larger);
+    s.far = v_lt(one, zero); /* nowhere: doubles hold all of it */
     return s;
 }
 
@@ -79,8 +83,8 @@ static inline vd logistic_slope_f32(const ss_logistic *s, vd x, vd none, vd some
     return v_mul(scale.hi, v_sub(v_mul(none, here), v_mul(some, there)));
 }
 
-/* What focal loss makes of both: times alpha q^gamma, with q = 1 - p of the target; slope grows by gamma loss (1 - 2t) s / q
-   with s = sigma(x) sigma(-x), the derivative of sigma. */
+/* What focal loss makes of both: they are multiplied by alpha q^gamma, q = 1 - p of the target; before that the slope
+   grows by gamma loss (1 - 2t) s / q with s = sigma(x) sigma(-x), the derivative of sigma. */
 static inline void ss_focus(const ss_logistic *s, vd x, vd target, double alpha, double gamma, vd *loss, vd *slope)
 {
     const vd zero = v_set1(0.0), one = v_set1(1.0), rest = v_sub(one, target);
@@ -90,7 +94,8 @@ static inline void ss_focus(const ss_logistic *s, vd x, vd target, double alpha,
     const vpair large = ss_pair_mul(s->larger, ss_pair_of(on_larger));
     const vd lowered = ss_lower(s->far, one);
     /* far out `smaller` is nothing beside `larger`, unless that has no part in q */
-    const vd lift = v_select(v_eq(on_larger, zero), lowered, one), unit = v_select(v_eq(lift, one), zero, v_set1(-SS_LIFT));
+    const vd lift = v_select(v_eq(on_larger, zero), lowered, one);
+    const vd unit = v_select(v_eq(lift, one), zero, v_set1(-SS_LIFT));
     const vpair beside = ss_pair_select(s->far, ss_pair_set1(0.0), small);
     const vpair q = ss_pair_select(v_eq(on_larger, zero), small, ss_pair_add(large, beside));
     vd power = ss_raise(q, unit, gamma).hi;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Softmax losses of rows with a probability t for every class, given or made by label smoothing. With a = weight * t the
-   loss is the sum of a (-log p), and the gradient A p - a with A the sum of a; focal loss multiplies each a by a power
-   of 1 - p. Both sums are exact, so they depend on no order; an element with a = 0 costs nothing, not even at -inf. */
+   Softmax losses of rows with a probability t for every class, given or made by label smoothing. With a = weight * t
+   the loss is the sum of a (-log p), and the gradient A p - a with A the sum of a; focal loss multiplies each a by a
+   power of 1 - p. Both sums are exact, so they depend on no order; a class with a = 0 costs nothing, not even -inf. */
 
 typedef struct {
     double hi[TILE + STEP], lo[TILE + STEP]; /* a, and then the products a (peak - x) */
@@ -113,14 +113,18 @@ static void FN(dense_gradient)(const ss_loss *loss, ss_offsets at, ptrdiff_t lab
     }
 }
 
-/* Rows with `count` elements +inf: those have h = a focus growth, the others h = a. First the sums, then the gradient. */
+/* Rows with `count` elements +inf: these have h = a focus growth, the others h = a. The sums come
+   first, then the gradient. */
 static void FN(dense_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at, ptrdiff_t label, double count)
 {
     FN(dense_tile) tile;
     const ss_job *job = &loss->job;
     const ss_infinite all = ss_infinite_of(count, loss->gamma, loss->z_loss);
-    double whole = 0.0, item = 0.0;
-    for (int pass = 0; pass < (job->y ? 2 : 1); pass++)
+    double whole = 0.0, item = 0.0, rest;
+    ss_total slopes, costs;
+    ss_total_start(&slopes);
+    ss_total_start(&costs);
+    for (int pass = 0; pass < (job->y ? 2 : 1); pass++) {
         for (ptrdiff_t i = 0; i < job->n; i += TILE) {
             const ptrdiff_t n = job->n - i < TILE ? job->n - i : TILE;
             FN(dense_read)(loss, at, label, i, n, &tile);
@@ -129,13 +133,16 @@ static void FN(dense_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at
                 const int hit = tile.x[j] == INFINITY;
                 const double h = hit ? a * all.focus * all.growth : a;
                 if (pass == 0) {
-                    whole += h;
-                    if (a != 0.0) item += hit ? a * all.focus * all.log : INFINITY;
+                    ss_total_add(&slopes, h);
+                    if (a != 0.0) ss_total_add(&costs, hit ? a * all.focus * all.log : INFINITY);
                 } else {
                     FN(loss_put)(job, at, i + j, ((hit ? all.rise * whole / count : 0.0) - h) * loss->scale_hi);
                 }
             }
         }
+        if (pass == 0) ss_total_result(&slopes, &whole, &rest);
+    }
+    ss_total_result(&costs, &item, &rest);
     loss->items[row] = all.rise * item;
 }
 

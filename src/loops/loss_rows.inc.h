@@ -48,7 +48,7 @@ static void FN(loss_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at,
     FN(loss_put)(job, at, label, rises ? all.rise * coefficient : 0.0 - coefficient * (hit ? all.q : 1.0));
 }
 
-/* What the gradient of a row is made of: p times `factor`, both in units of S, and at the label -others times on_others. */
+/* What the gradient of a row is made of: p times `factor`, both in units of S; at the label -others times on_others. */
 typedef struct {
     double peak, shift, exponent; /* of ss_sum */
     double unit, others_unit;     /* of S; of others, relative to S */
@@ -86,6 +86,7 @@ static void FN(loss_slowly)(const ss_job *job, ss_offsets at, ptrdiff_t label, c
 #define SS_SLOPE_BETWEEN (-400.0)
 #define SS_SLOPE_LEAST 0x1p-120
 #define SS_SLOPE_MOST 0x1p120
+#define SS_LOSS_LEAST 0x1p-960 /* a double below it may have lost digits in its pair */
 
 /* `terms` of the whole row but for the peak at `place`, or NULL: then the terms are computed again. */
 static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by, ptrdiff_t place,
@@ -132,8 +133,8 @@ static void FN(add_z_loss)(double z_loss, vd highest, const ss_label *end, vpair
 }
 
 /* From the sum of a row to the loss of its label, and to what its gradient is made of. */
-static double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, const ss_sum *sum, double shift,
-                                double weight, vpair coefficient, FN(slope) *by)
+static SS_INLINE double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, const ss_sum *sum,
+                                          double shift, double weight, vpair coefficient, FN(slope) *by)
 {
     SS_TABLES;
     const vpair rest = FN(canonical_sum)(&loss->job, at, sum, shift);
@@ -158,6 +159,10 @@ static double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t la
         const vm cut = v_lt(near, v_sub(peak, v_set1(SS_TERM_REACH - 1.0)));
         FN(add_z_loss)(loss->z_loss, highest, &end, term, cut, &item, by);
     }
+    /* a loss that is subnormal without its weight is e^-peak rest: there log1p is its argument */
+    if (fabs(lane(end.loss.hi)) < SS_LOSS_LEAST && fabs(weight) > 1.0 && loss->gamma == 0.0 && loss->z_loss == 0.0)
+        return ldexp(weight * lane(ss_pair_div(rest, ss_mantissa(peak)).hi),
+                     (int)fmax(sum->exponent - lane(end.unit), -3000.0));
     /* where peak - x overflows the rest of the loss is nothing beside it, and a small weight may bring it back */
     if (isinf(lane(end.loss.hi)) && loss->z_loss == 0.0)
         return 2.0 * (weight * (0.5 * lane(highest) - 0.5 * lane(mine)));

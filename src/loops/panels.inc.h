@@ -3,8 +3,8 @@
    belong to other rows (axis 1 of NCHW). Panels lie side by side in a block (blocks.inc.h): it is read once, summed and
    concluded, and its results replace it before they are stored. Rows too long for that are read twice, in blocks of
    CHUNK elements. While a panel is summed the next block is fetched.
-   Only the common case is done here; a row with anything special in it (NaN, infinities, |x| > SS_HUGE, a sum too near a
-   rounding boundary, a logarithm that cancels) is left to FN(row), which gives the bits this would have given. */
+   Only the common case is done here; a row with anything special in it (NaN, infinities, |x| > SS_HUGE, a sum too near
+   a rounding boundary, a logarithm that cancels) is left to FN(row), which gives the bits this would have given. */
 
 typedef struct {
     vd peak, hi, lo, exponent;
@@ -205,6 +205,20 @@ static void FN(put_values)(const ss_job *job, char *y, const FN(panel) *panel, i
         for (int row = 0; row < count; row++) memcpy(y + row * step, values + row, sizeof(REAL));
 }
 
+/* How many rows of panel p there are. */
+static inline int FN(panel_rows)(int count, int p) { return count - p * STEP < STEP ? count - p * STEP : STEP; }
+
+/* FN(row) has written the rows left to it before a result in place of x could be in its way: takes over into the block
+   what it wrote, or the block would be stored over it. */
+static void FN(take_over)(const ss_job *job, const char *y, const FN(panel) *panels, int count, ptrdiff_t first,
+                          ptrdiff_t length, REAL *values, ptrdiff_t pitch)
+{
+    const ptrdiff_t row_step = job->kept_y[job->kept - 1], step = job->reduced_y[0];
+    for (int row = 0; row < count; row++)
+        for (ptrdiff_t i = 0; i < length && panels[row / STEP].left >> row % STEP & 1; i++)
+            memcpy(values + i * pitch + row, y + row * row_step + (first + i) * step, sizeof(REAL));
+}
+
 /* `count` <= BLOCK_PANELS * STEP consecutive rows from `first_row`, neighbours along the innermost kept dimension, in
    blocks of `span` elements. */
 static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff_t span, REAL *values, ptrdiff_t pitch)
@@ -237,7 +251,7 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
     }
     uint32_t any_left = 0;
     for (int p = 0; p * STEP < count; p++) {
-        const int rows = count - p * STEP < STEP ? count - p * STEP : STEP;
+        const int rows = FN(panel_rows)(count, p);
         if (rows < STEP) panels[p].left &= (1u << rows) - 1;
         any_left |= panels[p].left;
         if (reduces) FN(put_values)(job, job->y + at.y + p * STEP * job->kept_y[job->kept - 1], &panels[p], rows);
@@ -254,11 +268,7 @@ static void FN(block)(const ss_job *job, ptrdiff_t first_row, int count, ptrdiff
                 FN(panel_results)(job, &panels[p], values + p * STEP, pitch, length, &ahead, NULL);
             }
         }
-        /* FN(row) has written the rows left to it, before a result in place of x could be in its way: take them over */
-        for (int row = 0; row < count && any_left; row++)
-            for (ptrdiff_t e = 0; e < length && panels[row / STEP].left >> row % STEP & 1; e++)
-                memcpy(values + e * pitch + row,
-                       job->y + at.y + row * job->kept_y[job->kept - 1] + (i + e) * job->reduced_y[0], sizeof(REAL));
+        if (any_left) FN(take_over)(job, job->y + at.y, panels, count, i, length, values, pitch);
         FN(block_store)(job, job->y + at.y, count, i, length, values, pitch);
     }
 }

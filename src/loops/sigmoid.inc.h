@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Losses of logits against targets, element by element: blocks of TILE elements are brought into buffers of doubles, whatever
-   their layout, and leave by buffers. Included once per real type. */
+   Losses of logits against targets, element by element: pieces of SS_PIECE elements come into buffers of doubles,
+   whatever their layout, and leave by buffers. Included once per real type. */
 
 #ifndef SS_SIGMOID_RUNS
 #define SS_SIGMOID_RUNS
-static char *ss_run_of(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t most, ptrdiff_t *step, ptrdiff_t *count)
+/* Where element `first` of an operand lies, and how many, `most` at most, follow it at one step. */
+static char *ss_run_of(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t most, ptrdiff_t *step,
+                       ptrdiff_t *count)
 {
     char *at = loss->operands[operand];
     const int last = loss->ndim - 1;
@@ -54,9 +56,10 @@ static void FN(sigmoid_write)(const ss_sigmoid *loss, int operand, ptrdiff_t fir
     }
 }
 
-/* `given`, `wanted` and `focal` are constants: which weights there are, and whether a gradient is made. */
-static SS_INLINE void FN(sigmoid_piece)(const ss_sigmoid *loss, ptrdiff_t n, int given, int wanted, int focal, double *x,
-                                        double *t, const double *weight, const double *positive)
+/* Losses take the place of the logits x, and slopes that of the targets t. Constants: `given`, there are weights;
+   `wanted`, a gradient is; `focal`. */
+static SS_INLINE void FN(sigmoid_piece)(const ss_sigmoid *loss, ptrdiff_t n, int given, int wanted, int focal,
+                                        double *x, double *t, const double *weight, const double *positive)
 {
     const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     for (ptrdiff_t i = 0; i < n; i += SS_W) {
@@ -81,7 +84,8 @@ static SS_INLINE void FN(sigmoid_piece)(const ss_sigmoid *loss, ptrdiff_t n, int
 static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t last, ss_total *exact)
 {
     double x[SS_PIECE + SS_W], t[SS_PIECE + SS_W], weight[SS_PIECE + SS_W], positive[SS_PIECE + SS_W];
-    const int wanted = loss->operands[SS_GRADIENT] != NULL, given = loss->operands[SS_SCALES] || loss->operands[SS_POSITIVES];
+    const int wanted = loss->operands[SS_GRADIENT] != NULL;
+    const int given = loss->operands[SS_SCALES] || loss->operands[SS_POSITIVES];
     ss_lanes sum;
     ss_lanes_start(&sum);
     for (ptrdiff_t i = 0; i < SS_PIECE + SS_W; i++) weight[i] = positive[i] = 1.0;

@@ -82,7 +82,10 @@ static inline vd ss_scale_down(vd a, vd d)
     return v_mul(v_mul(a, ss_pow2(first)), ss_pow2(second));
 }
 
-static inline vpair ss_pair_scale_down(vpair a, vd d) { return ss_pair(ss_scale_down(a.hi, d), ss_scale_down(a.lo, d)); }
+static inline vpair ss_pair_scale_down(vpair a, vd d)
+{
+    return ss_pair(ss_scale_down(a.hi, d), ss_scale_down(a.lo, d));
+}
 
 /* Both parts times a power of two. */
 static inline vpair ss_pair_scale(vpair a, vd power) { return ss_pair(v_mul(a.hi, power), v_mul(a.lo, power)); }

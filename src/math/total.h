@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Exact sum of any doubles: base-2^32 digits at absolute bit positions over the whole range, so that no order, no thread
-   and no partition can change the result.
+   Exact sum of any doubles: base-2^32 digits at absolute bit positions over the whole range, so that no order and no
+   partition can change the result.
    Method: superaccumulator, Neal 2015 (arXiv 1505.05571) */
 #ifndef SS_MATH_TOTAL_H
 #define SS_MATH_TOTAL_H
@@ -48,28 +48,31 @@ static inline void ss_total_add(ss_total *sum, double value)
     if (++sum->pending == (1 << 29)) ss_total_carry(sum);
 }
 
-/* The sum as a pair: rounded to a double, and the rest of it. The carry leaves every digit but the last in [0, 2^32);
-   a negative sum is turned round first, so that all digits have one sign. */
-static inline void ss_total_result(ss_total *sum, double *hi, double *lo)
+/* The sum times 2^-down as a pair: rounded to a double, and the rest of it. The carry leaves every digit but the last in
+   [0, 2^32); of a negative sum the opposite is taken, so that all digits have one sign. */
+static inline void ss_total_scaled(const ss_total *total, int down, double *hi, double *lo)
 {
-    *hi = *lo = sum->special;
-    if (sum->special != 0.0) return; /* NaN is not 0 either */
-    ss_total_carry(sum);
-    const double sign = sum->digit[SS_TOTAL_DIGITS - 1] < 0 ? -1.0 : 1.0;
+    ss_total sum = *total;
+    *hi = *lo = sum.special;
+    if (sum.special != 0.0) return; /* NaN is not 0 either */
+    ss_total_carry(&sum);
+    const double sign = sum.digit[SS_TOTAL_DIGITS - 1] < 0 ? -1.0 : 1.0;
     if (sign < 0.0) {
-        for (int i = 0; i < SS_TOTAL_DIGITS; i++) sum->digit[i] = -sum->digit[i];
-        ss_total_carry(sum);
+        for (int i = 0; i < SS_TOTAL_DIGITS; i++) sum.digit[i] = -sum.digit[i];
+        ss_total_carry(&sum);
     }
     double high = 0.0, low = 0.0;
     for (int i = SS_TOTAL_DIGITS - 1; i >= 0 && isfinite(high); i--) {
-        const double digit = ldexp((double)sum->digit[i], 32 * i + SS_TOTAL_LOWEST);
-        const double total = high + digit, part = total - high;
-        low += (high - (total - part)) + (digit - part);
-        high = total;
+        const double digit = ldexp((double)sum.digit[i], 32 * i + SS_TOTAL_LOWEST - down);
+        const double next = high + digit, part = next - high;
+        low += (high - (next - part)) + (digit - part);
+        high = next;
     }
     const double top = isinf(high) ? high : high + low;
     *hi = sign * top;
     *lo = isinf(top) ? 0.0 : sign * (low - (top - high));
 }
+
+static inline void ss_total_result(const ss_total *sum, double *hi, double *lo) { ss_total_scaled(sum, 0, hi, lo); }
 
 #endif
