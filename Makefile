@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-libraries lint bench clean
+.PHONY: help demo test test-cuda test-libraries lint bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    softmax regression on real handwritten digits: tables here, pictures in demo/"
 	@echo "make test    the whole test suite (one file: make test ARGS=tests/test_edges.py)"
 	@echo "make test-libraries  what the suite runs over array libraries, over PyTorch and JAX"
+	@echo "make test-cuda  compile every CUDA kernel with NVRTC (no GPU needed), and CuPy's part of the suite"
 	@echo "make lint    ruff, cython-lint, mypy, numpydoc"
 	@echo "make bench   time beside SciPy, NumPy and, where it is installed, torch"
 	@echo "make clean   remove everything that was built"
@@ -24,6 +25,9 @@ test: .venv/built .venv/group-test
 # A torch that is in .venv already is kept: whoever wants a CPU build installs it there first (CONTRIBUTING.md).
 test-libraries: .venv/built .venv/group-test .venv/group-libraries
 	$(BIN)/python -m pytest --libraries -m libraries $(ARGS)
+
+test-cuda: .venv/built .venv/group-test .venv/group-cuda
+	$(BIN)/python -m pytest tests/test_cuda_compile.py tests/test_cupy_emulated.py tests/test_gpu.py $(ARGS)
 
 # cython-lint starts pycodestyle by name, hence the PATH; mypy reads NumPy's types, hence the build.
 lint: .venv/built .venv/group-lint

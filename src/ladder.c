@@ -17,7 +17,14 @@
 
 #include "ladder_exp.h"
 
-enum { CHUNK = 256 };
+#ifndef SS_LADDER_CHUNK
+#define SS_LADDER_CHUNK 256 /* elements fetched at once */
+#endif
+#ifndef SS_FETCH
+#define SS_FETCH(T, at, len, x, w) (T)->fetch((T)->row, at, len, x, w)
+#endif
+
+enum { CHUNK = SS_LADDER_CHUNK };
 #define X_MAX 0x1p45
 #define TINY 0x1p-31
 #define X_SKIP (-0x1p46) /* a term below it matters to no sum that the domain allows */
@@ -58,12 +65,12 @@ static void add_fast(const task *T, uint64_t *acc, double x, double kd, uint64_t
 
 static void add_limbs(const task *T, int L, uint64_t *acc, double x, double kd, uint64_t wm, int we, int negative)
 {
-    uint64_t v[NMAX + 2];
+    SS_LIMBS uint64_t v[NMAX + 2];
     int64_t k;
     exp_limbs(v, L + 1, x, kd, &k);
     if (T->weighted) {
         mul_small(v, L + 2, wm);
-        memmove(v, v + 1, (size_t)(L + 2) * sizeof v[0]);
+        for (int i = 0; i < L + 2; i++) v[i] = v[i + 1];
     }
     shr_n(v, L + 2, (int)((int64_t)T->scale - k - we));
     if (negative) sub_n(acc, v + 1, L + 1);
@@ -75,7 +82,8 @@ static void add_tiny(const task *T, int L, uint64_t *acc, double x)
 {
     const int W = L + 1, down = (int)-T->scale;
     const size_t size = (size_t)(W + 1) * sizeof(uint64_t);
-    uint64_t power[NMAX], base[NMAX], v[NMAX], m;
+    SS_LIMBS uint64_t power[NMAX], base[NMAX], v[NMAX];
+    uint64_t m;
     int e;
     if (x == 0) return;
     split(fabs(x), &m, &e);
@@ -96,13 +104,20 @@ static void add_tiny(const task *T, int L, uint64_t *acc, double x)
     else add_n(acc, from, L == 2 ? 4 : L + 1);
 }
 
+static void sum_anew(ss_ladder_sum *sum, int level, double scale)
+{
+    memset(sum, 0, sizeof *sum);
+    sum->level = level;
+    sum->scale = scale;
+}
+
 /* Adds the elements that `sum` has not seen, at L limbs of fraction. */
 static void add_terms(const task *T, int L, ss_ladder_sum *sum)
 {
-    double x[CHUNK], w[CHUNK];
+    SS_LIMBS double x[CHUNK], w[CHUNK];
     while (sum->seen < T->n) {
         ptrdiff_t len = T->n - sum->seen < CHUNK ? T->n - sum->seen : CHUNK;
-        T->fetch(T->row, sum->seen, len, x, T->weighted ? w : NULL);
+        SS_FETCH(T, sum->seen, len, x, T->weighted ? w : NULL);
         for (ptrdiff_t i = 0; i < len; i++) {
             uint64_t wm = 0;
             int we = 0, negative = T->subtract && i;
@@ -135,7 +150,7 @@ static double sum_level(const task *T, int L, ss_ladder_sum *sum, uint64_t *acc)
     if (L > 2) return 4 * (1 + sum->terms);
     /* each term within 40 * 2^-126 of itself, hence so is their sum; the limb dropped adds 2 units */
     shl_n(acc, 4, 2);
-    memmove(acc, acc + 1, 3 * sizeof acc[0]);
+    for (int i = 0; i < 3; i++) acc[i] = acc[i + 1];
     acc[3] = 0;
     const double all = fabs((double)(int64_t)acc[2]) + 1 + sum->tiny; /* of the terms e^x, at most */
     const double most = T->subtract ? 6 : sum->tiny < sum->terms ? all : 1;
@@ -147,7 +162,8 @@ static double sum_level(const task *T, int L, ss_ladder_sum *sum, uint64_t *acc)
 static int log_level(const uint64_t *acc, int L, double scale, double count, double *units, uint64_t *y)
 {
     int W = L + 1, e, neg;
-    uint64_t s[NMAX], c[NMAX], d[NMAX], z[NMAX], z2[NMAX], p[NMAX], m;
+    SS_LIMBS uint64_t s[NMAX], c[NMAX], d[NMAX], z[NMAX], z2[NMAX], p[NMAX];
+    uint64_t m;
     int a = top_bit(acc, L + 1) - 64 * L; /* S = 2^a s, 1 <= s < 2 */
     memset(s, 0, sizeof s);
     memset(c, 0, sizeof c);
@@ -197,8 +213,11 @@ static int log_level(const uint64_t *acc, int L, double scale, double count, dou
 static int log1p_level(uint64_t *acc, int L, double scale, double count, double *units, uint64_t *y, int *exponent)
 {
     const int W = L + 1, neg = (int)(acc[L] >> 63);
-    uint64_t p[NMAX] = {0}, c[NMAX] = {0}, d[NMAX], m;
+    SS_LIMBS uint64_t p[NMAX], c[NMAX], d[NMAX];
+    uint64_t m;
     int e;
+    memset(p, 0, sizeof p);
+    memset(c, 0, sizeof c);
     if (neg) neg_n(acc, L + 1);
     split(count, &m, &e);
     e += 52; /* count = 2^e c, 1 <= c < 2 */
@@ -226,7 +245,7 @@ static int log1p_level(uint64_t *acc, int L, double scale, double count, double 
 /* y 2^exponent to nearest, ties to even */
 static double round_fix(const uint64_t *y, int W, int exponent, int single)
 {
-    uint64_t t[NMAX];
+    SS_LIMBS uint64_t t[NMAX];
     int top = top_bit(y, W + 1), low = top - (single ? 23 : 52), min = 64 * W - exponent - (single ? 149 : 1074);
     if (top < 0) return 0;
     if (low < min) low = min;
@@ -243,12 +262,14 @@ static double round_fix(const uint64_t *y, int W, int exponent, int single)
 
 static int weights_make(const task *T, double count) /* do the weights of the terms add up to count? */
 {
-    uint64_t acc[20] = {0}, t[20], m;
-    double x[CHUNK], w[CHUNK];
+    SS_LIMBS uint64_t acc[20], t[20];
+    SS_LIMBS double x[CHUNK], w[CHUNK];
+    uint64_t m;
     int e;
+    memset(acc, 0, sizeof acc);
     for (ptrdiff_t at = 0; at < T->n; at += CHUNK) {
         ptrdiff_t len = T->n - at < CHUNK ? T->n - at : CHUNK;
-        T->fetch(T->row, at, len, x, T->weighted ? w : NULL);
+        SS_FETCH(T, at, len, x, T->weighted ? w : NULL);
         for (ptrdiff_t i = 0; i < len; i++) {
             double v = T->weighted ? w[i] : 1;
             if (x[i] == -INFINITY || v == 0) continue;
@@ -269,14 +290,16 @@ static int weights_make(const task *T, double count) /* do the weights of the te
 static double climb(const task *T, ss_ladder_sum *sum, double count, int single)
 {
     static const unsigned char levels[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
-    uint64_t acc[NMAX], y[NMAX] = {0}, lo[NMAX], hi[NMAX];
+    SS_LIMBS uint64_t acc[NMAX], y[NMAX], lo[NMAX], hi[NMAX], err[NMAX];
+    memset(y, 0, sizeof y);
     for (;;) {
         int L = levels[sum->level], W = L + 1, neg, exponent = 0;
         double units = sum_level(T, L, sum, acc);
         neg = T->near_one ? log1p_level(acc, L, T->scale, count, &units, y, &exponent)
                           : log_level(acc, L, T->scale, count, &units, y);
-        uint64_t err[NMAX] = {0}, m;
+        uint64_t m;
         int e;
+        memset(err, 0, sizeof err);
         split(units + 1, &m, &e);
         place(err, W + 1, m, e, 64);
         memcpy(lo, y, sizeof lo);
@@ -285,13 +308,13 @@ static double climb(const task *T, ss_ladder_sum *sum, double count, int single)
         const int crosses_zero = (int)sub_n(lo, err, W + 1);
         const double upper = round_fix(hi, W, exponent, single);
         const double lower = crosses_zero ? 0.0 : round_fix(lo, W, exponent, single);
-        const int certain = units < ldexp(1, 64 * L - 2) && upper == lower;
+        const int certain = units < ldexp(1.0, 64 * L - 2) && upper == lower;
         if (certain && crosses_zero) return 0.0;
         if (certain || sum->level + 1 == (int)sizeof levels) {
             const double result = round_fix(y, W, exponent, single);
             return neg ? -result : result;
         }
-        *sum = (ss_ladder_sum){.level = sum->level + 1, .scale = sum->scale};
+        sum_anew(sum, sum->level + 1, sum->scale);
     }
 }
 
@@ -305,36 +328,55 @@ static double tiny_exponent(double x)
     return e + 1;
 }
 
+/* Of the elements of a row: the least, the most, how many are tiny, and the scale if e^x - 1 is added for those. */
+typedef struct {
+    double least, most, tiny, tiny_scale;
+} extent;
+
+static extent extent_of_nothing(void)
+{
+    const extent none = {INFINITY, -INFINITY, 0, -INFINITY};
+    return none;
+}
+
+static void widen(extent *of, double x)
+{
+    const double term = tiny_exponent(x);
+    if (x < of->least) of->least = x;
+    if (x > of->most) of->most = x;
+    if (term > of->tiny_scale) of->tiny_scale = term;
+    of->tiny += fabs(x) < TINY;
+}
+
+/* Of a row without weights. */
+static void choose_scale(task *T, const extent *of, double count)
+{
+    T->near_one = of->tiny == count && of->tiny_scale + log2((double)T->n) < -8;
+    T->scale = T->near_one ? of->tiny_scale : floor_k(of->most);
+}
+
 double ss_ladder_logsumexp(ss_fetch fetch, const void *row, ptrdiff_t n, int weighted, double count, int single)
 {
     task T = {fetch, row, n, weighted, -INFINITY, 0, 0};
-    double x[CHUNK], w[CHUNK], least = INFINITY, most = -INFINITY, tiny = 0, tiny_scale = -INFINITY;
+    SS_LIMBS double x[CHUNK], w[CHUNK];
+    extent met = extent_of_nothing();
     for (ptrdiff_t at = 0; at < n; at += CHUNK) {
         ptrdiff_t len = n - at < CHUNK ? n - at : CHUNK;
-        fetch(row, at, len, x, weighted ? w : NULL);
+        SS_FETCH(&T, at, len, x, weighted ? w : NULL);
         for (ptrdiff_t i = 0; i < len; i++) {
             int e = 0;
             if (x[i] == -INFINITY || (weighted && w[i] == 0)) continue;
-            if (x[i] < least) least = x[i];
-            if (x[i] > most) most = x[i];
-            if (!weighted) {
-                const double term = tiny_exponent(x[i]);
-                tiny += fabs(x[i]) < TINY;
-                if (term > tiny_scale) tiny_scale = term;
-                continue;
-            }
+            widen(&met, x[i]);
+            if (!weighted) continue;
             frexp(w[i], &e);
             if (floor_k(x[i]) + e > T.scale) T.scale = floor_k(x[i]) + e;
         }
     }
-    if (!weighted) T.scale = floor_k(most);
-    if (!(fabs(most) <= X_MAX)) return most; /* nothing but -inf; or outside the domain */
-    if (least == most && weights_make(&T, count)) return (single ? (double)(float)most : most) + 0.0;
-    if (!weighted && tiny == count && tiny_scale + log2((double)n) < -8) {
-        T.near_one = 1;
-        T.scale = tiny_scale;
-    }
-    ss_ladder_sum sum = {0};
+    if (!(fabs(met.most) <= X_MAX)) return met.most; /* nothing but -inf; or outside the domain */
+    if (met.least == met.most && weights_make(&T, count)) return (single ? (double)(float)met.most : met.most) + 0.0;
+    if (!weighted) choose_scale(&T, &met, count);
+    SS_LIMBS ss_ladder_sum sum;
+    sum_anew(&sum, 0, 0);
     return climb(&T, &sum, count, single);
 }
 
@@ -343,7 +385,7 @@ static task prefix_task(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptr
 {
     const int near_one = fabs(peak) < TINY;
     const task T = {fetch, row, n, 0, near_one ? tiny_exponent(peak) + 1 : 0, 0, near_one};
-    if (sum->scale != T.scale) *sum = (ss_ladder_sum){.scale = T.scale};
+    if (sum->scale != T.scale) sum_anew(sum, 0, T.scale);
     return T;
 }
 
@@ -387,7 +429,8 @@ double ss_ladder_logsubexp(double a, double b, int single)
 {
     const double row[2] = {a, b};
     const task T = {fetch_pair, row, 2, 0, floor_k(a), 1, 0};
-    ss_ladder_sum sum = {0};
+    SS_LIMBS ss_ladder_sum sum;
+    sum_anew(&sum, 0, 0);
     return climb(&T, &sum, 1, single);
 }
 

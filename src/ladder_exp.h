@@ -32,7 +32,7 @@ static void place(uint64_t *a, int n, uint64_t m, int e, int p0)
 
 static void ln2_times(uint64_t *out, int W, uint64_t k) /* less than 1 unit too small for k < 2^63 */
 {
-    uint64_t t[NMAX + 2];
+    SS_LIMBS uint64_t t[NMAX + 2];
     for (int i = 0; i <= W; i++) t[i] = LN2[W - i];
     mul_small(t, W + 1, k);
     memcpy(out, t + 1, (size_t)(W + 1) * sizeof t[0]);
@@ -123,7 +123,8 @@ static inline ss_u128 exp_fast(double x, double kd, int64_t *kp)
    at most 65 + 1 units for each of at most 200 products, doubled in each of at most 40 squarings. */
 static void exp_limbs(uint64_t *out, int W, double x, double kd, int64_t *kp)
 {
-    uint64_t r[NMAX], t[NMAX], m;
+    SS_LIMBS uint64_t r[NMAX], t[NMAX];
+    uint64_t m;
     int e, s = 8 + W / 2;
     int64_t k = (int64_t)kd;
     memset(r, 0, sizeof r);

@@ -10,7 +10,19 @@ typedef struct {
     uint64_t hi, lo;
 } ss_u128;
 
-#if defined(__SIZEOF_INT128__)
+/* Where long arrays live. On a GPU, where one thread of a block climbs at a time, its shared memory: stacks of this
+   size for every thread would take gigabytes. Hence no such array has an initialiser. */
+#ifndef SS_LIMBS
+#define SS_LIMBS
+#endif
+
+#if defined(__CUDACC__)
+static inline ss_u128 mul64(uint64_t a, uint64_t b)
+{
+    ss_u128 r = {__umul64hi(a, b), a * b};
+    return r;
+}
+#elif defined(__SIZEOF_INT128__)
 __extension__ typedef unsigned __int128 ss_wide;
 static inline ss_u128 mul64(uint64_t a, uint64_t b)
 {
@@ -103,7 +115,7 @@ static void shl_n(uint64_t *a, int n, int bits)
 /* out = a * b, W limbs of fraction, truncated; less than W + 2 units too small. out may be a or b. */
 static void mul_fix(uint64_t *out, const uint64_t *a, const uint64_t *b, int W)
 {
-    uint64_t t[2 * NMAX];
+    SS_LIMBS uint64_t t[2 * NMAX];
     memset(t, 0, (size_t)(W + 4) * sizeof t[0]);
     for (int i = 0; i <= W; i++) {
         uint64_t carry = 0;
@@ -148,7 +160,7 @@ static void div_small(uint64_t *a, int n, uint32_t m)
    Digits of 30 bits, each at most 2 too small, so that the remainder stays in [0, 3 d). */
 static void div_fix(uint64_t *z, uint64_t *p, const uint64_t *d, int W)
 {
-    uint64_t t[NMAX + 1];
+    SS_LIMBS uint64_t t[NMAX + 1];
     double dd = (double)d[W] + ldexp((double)d[W - 1], -64);
     memset(z, 0, (size_t)(W + 1) * sizeof z[0]);
     for (int pos = 64 * W - 30; pos > -30; pos -= 30) {

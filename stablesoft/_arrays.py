@@ -1,5 +1,6 @@
 """What goes in and what comes out: libraries, dtypes, shapes, and one clear error for each thing that is wrong."""
 
+import functools
 import math
 import operator
 
@@ -16,6 +17,16 @@ _WEAK = (bool, int, float, complex)
 def dtype_name(dtype):
     """The bare name of a dtype of any library, such as "float16" for torch.float16."""
     return str(dtype).rsplit(".", 1)[-1]
+
+
+@functools.cache
+def kernels_of(kind):
+    """The module with the kernels for arrays of this very type, besides NumPy's; None where there is none."""
+    if kind.__name__ == "ndarray" and kind.__module__.split(".")[0] == "cupy":
+        from . import _cupy
+
+        return _cupy
+    return None
 
 
 def is_complex(xp, dtype):
@@ -185,18 +196,23 @@ def _as_number(value, name):
         raise TypeError(f"{name} must be one real number, not {value!r}") from None
 
 
+def check_out(out, xp, dtype, shape):
+    """Raise unless `out` can take a result of this library, dtype and shape."""
+    if namespace(out) is not xp:
+        raise TypeError(f"out must be an array of the input's library ({library_name(xp)}), not {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"out must have dtype {dtype_name(dtype)}, not {dtype_name(out.dtype)}")
+    if tuple(out.shape) != tuple(shape):
+        raise ValueError(f"out must have shape {tuple(shape)}, not {tuple(out.shape)}")
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise ValueError("out is read-only")
+
+
 def write(out, result):
     """`result` in `out`, which is checked before anything is written."""
     xp = namespace(result) or namespace(np.empty(0))  # a NumPy scalar has none
-    if namespace(out) is not xp:
-        raise TypeError(f"out must be an array of the input's library ({library_name(xp)}), not {type(out).__name__}")
+    check_out(out, xp, result.dtype, result.shape)
     check_together(out, "out", result)
-    if out.dtype != result.dtype:
-        raise TypeError(f"out must have dtype {dtype_name(result.dtype)}, not {dtype_name(out.dtype)}")
-    if tuple(out.shape) != tuple(result.shape):
-        raise ValueError(f"out must have shape {tuple(result.shape)}, not {tuple(out.shape)}")
-    if isinstance(out, np.ndarray) and not out.flags.writeable:
-        raise ValueError("out is read-only")
     try:
         out[...] = result
     except TypeError as error:

@@ -14,7 +14,17 @@ import numpy as np
 from array_api_compat import is_numpy_namespace
 
 from . import _native
-from ._arrays import as_axes, as_floor, as_mask, as_temperature, convert, dtype_name, is_complex, write
+from ._arrays import (
+    as_axes,
+    as_floor,
+    as_mask,
+    as_temperature,
+    convert,
+    dtype_name,
+    is_complex,
+    kernels_of,
+    write,
+)
 
 
 def accelerated(definition):
@@ -37,8 +47,15 @@ def _behind_door(definition, complete):
     door = getattr(_native, definition.__name__)
     signature = inspect.signature(definition)
 
+    name = definition.__name__
+
     @functools.wraps(definition)
     def hand_back(*args, **kwargs):
+        kernels = kernels_of(type(args[0]))
+        if kernels is not None:
+            result = kernels.answer(name, *args, **kwargs)
+            if result is not None:
+                return result
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         return complete(door, definition, bound.arguments)
@@ -89,9 +106,21 @@ def _complete(door, definition, given):
         result = door(**call)
     else:
         call["out"] = None
-        with np.errstate(all="ignore"):  # infinities, NaN and underflow are answers here, not accidents
-            result = definition(**call)
+        result = _offer(definition.__name__, call[first], call)
+        if result is None:
+            with np.errstate(all="ignore"):  # infinities, NaN and underflow are answers here, not accidents
+                result = definition(**call)
     return _finish(xp, result, dtype if cast else None, given["out"], call["out"])
+
+
+def _offer(name, x, call):
+    """The result of a library's own kernels for a call in normal form; None where they do not take it."""
+    kernels = kernels_of(type(x))
+    if kernels is None:
+        return None
+    positional = [call[name] for name in ("b", "keepdims", "return_sign") if name in call]
+    options = {name: call[name] for name in ("temperature", "floor", "where") if name in call}
+    return kernels.answer(name, x, call["axis"], *positional, **options)
 
 
 def _changed(given, call):

@@ -4,7 +4,7 @@ import numpy as np
 from array_api_compat import is_dask_array
 
 from . import _native
-from ._arrays import convert, write
+from ._arrays import convert, kernels_of, write
 from ._libraries import namespace
 
 _PLAIN = (np.ndarray, np.generic, float, int, list, tuple)
@@ -46,6 +46,11 @@ class Elementwise:
             raise TypeError(f"{self.__name__} takes {next(iter(others))} with NumPy arrays only")
         if len(args) != len(self._names):
             raise TypeError(f"{self.__name__} takes {len(self._names)} arrays, not {len(args)}")
+        kernels = kernels_of(type(args[0]))
+        if kernels is not None:
+            result = kernels.answer_elementwise(self.__name__, args, out)
+            if result is not None:
+                return result
         xp, arrays, dtype = convert(dict(zip(self._names, args, strict=True)))
         if xp.isdtype(dtype, "complex floating"):
             raise TypeError(f"{self.__name__} takes real numbers, not {dtype}")

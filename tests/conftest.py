@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import stablesoft
+from emulation import compiled
 from libraries import Library
+from stablesoft import _cuda
 
 WORKER = Path(__file__).with_name("worker.py")
 THREADS = (1, 2, 4)
@@ -99,3 +101,9 @@ def run_worker(isa=None, threads=None, batch="all", **more):
 @pytest.fixture
 def worker():
     return run_worker
+
+
+@pytest.fixture(scope="session")
+def emulation(tmp_path_factory):
+    """Every CUDA kernel, compiled for the CPU."""
+    return compiled(tmp_path_factory.mktemp("emulation"), _cuda.kernels())

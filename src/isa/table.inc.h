@@ -24,9 +24,6 @@
 #define BLOCK_AHEAD 2048 /* bytes of a block that are on their way from memory before they are read */
 /* Elements that go through a buffer at a time, where loops take one operand and give another. */
 #define SS_PIECE 512
-/* |peak + excess| below this part of excess is left to the ladder (FN(logarithm) has the reasoning). */
-#define TOLERANCE_PAIR 0.25
-#define TOLERANCE_SINGLE 0.125
 
 #include "../math/elementwise.h"
 #include "../loops/loss_sums.inc.h"

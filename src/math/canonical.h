@@ -12,6 +12,10 @@
 #define SS_SUM_ERROR_SINGLE (0x1p-42 / SS_W)
 #define SS_SUM_ERROR_PAIR (0x1p-72 / (SS_W * SS_W))
 
+/* |peak + excess| below this part of excess is left to the ladder (FN(logarithm) has the reasoning). */
+#define TOLERANCE_PAIR 0.25
+#define TOLERANCE_SINGLE 0.125
+
 /* Rounds a normalised positive pair to `bits` below its leading one. Monotone, hence the test below. */
 static inline vpair ss_canonical_round(vpair sum, int bits)
 {

@@ -5,6 +5,15 @@
 #ifndef SS_MATH_EXACT_H
 #define SS_MATH_EXACT_H
 
+/* How a part joins a digit. The vocabulary of a GPU, whose threads share one sum, brings an atomic addition; its rows
+   are too short for a carry in between. */
+#ifdef SS_EXACT_ADD
+#define SS_EXACT_SHARED 1
+#else
+#define SS_EXACT_SHARED 0
+#define SS_EXACT_ADD(digit, part) ((digit) += (part))
+#endif
+
 enum { SS_DIGITS = 10, SS_DIGITS_BELOW = 6 };
 
 typedef struct {
@@ -47,8 +56,8 @@ static inline void ss_exact_add(ss_exact *sum, double value, int64_t exponent)
     uint64_t high = shift ? (uint64_t)mantissa >> (64 - shift) : 0;
     int64_t part[3] = {(int64_t)(low & 0xffffffffu), (int64_t)(low >> 32), (int64_t)high};
     for (int i = 0; i < 3; i++)
-        if (index + i >= 0) sum->digit[index + i] += sign * part[i];
-    if (++sum->pending == (1 << 29)) ss_exact_carry(sum);
+        if (index + i >= 0) SS_EXACT_ADD(sum->digit[index + i], sign * part[i]);
+    if (!SS_EXACT_SHARED && ++sum->pending == (1 << 29)) ss_exact_carry(sum);
 }
 
 /* The sum over 2^exponent as a pair; relative error 2^-100 (truncation far below the canonical precision). */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   CUDA kernels over the arithmetic of the C kernels: the same headers, so the same bits. stablesoft/_cuda.py appends
+   one line for each kernel that is wanted, SS_KERNEL(name, threads, blocks, body), and says which calls it serves.
+   Compiled with every function on the device by default, without contraction and without flushing subnormals. */
+#ifdef __CUDACC_RTC__
+#include "cuda/nvrtc.h"
+#endif
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "operations.h"
+#include "math/constants.h"
+#include "isa/vec_cuda.h"
+#include "math/pair.h"
+#include "math/exp.h"
+#include "math/log.h"
+#include "math/canonical.h"
+#include "math/exact.h"
+#include "math/elementwise.h"
+
+#define TERMS_LOW 0 /* the C loops keep terms in memory; here they stay in registers */
+#include "loops/sums.inc.h"
+#include "loops/real_f64.inc.h"
+#include "loops/real_f32.inc.h"
+
+#include "cuda/group.cuh"
+#include "cuda/real.cuh"
+#include "cuda/conclude.cuh"
+#include "cuda/stream.cuh"
+#include "cuda/rows.cuh"
+
+/* threads: the most of a block. blocks: the fewest that shall run at once on a multiprocessor, which bounds the
+   registers. x and y: the arrays. more: partial sums of rows that
+   several blocks share, or a second argument. */
+#define SS_KERNEL(name, threads, blocks, body) \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) \
+        name(const char *x, char *y, void *more, const __grid_constant__ ss_geometry g) \
+    { \
+        body; \
+    }

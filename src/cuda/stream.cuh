@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   Rows that do not fit into registers: each thread sums as it reads, at the scale of what it has met so far, and
+   sums at different scales are joined by exact shifts. The row is read again, mostly from the second-level cache, to
+   be written. A row is one block's (long rows) or one column's of a block (panels: neighbouring rows are neighbours
+   in memory), or is shared by `parts` blocks: they leave partial sums, a second launch concludes, a third writes. (A
+   block could do both, were it not that to conclude may mean to read the whole row again, over which other blocks
+   write if y is x.) */
+
+template <class real> struct ss_peaks {
+    real first, second; /* the two largest elements; equal if the largest occurs twice */
+};
+
+template <class real> static inline ss_peaks<real> join_peaks(ss_peaks<real> a, ss_peaks<real> b)
+{
+    ss_peaks<real> c = {larger(a.first, b.first), larger(larger(a.second, b.second), smaller(a.first, b.first))};
+    return c;
+}
+
+/* Results of a thread's elements, in an ordinary row. */
+template <class T, int OPERATION, int CHUNKS, class F>
+static inline void write_items(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine, const ss_row_sum &sum,
+                               const typename T::real *value, F term)
+{
+    const vpair factor = ss_pair(sum.hi, sum.lo);
+    typename T::stored result[items<T, CHUNKS>::COUNT];
+#pragma unroll
+    for (int v = 0; v < items<T, CHUNKS>::COUNT; v++)
+        result[v] = T::put(OPERATION == SS_LOG_SOFTMAX ? difference(value[v], sum.peak, factor)
+                                                       : product(term(v), factor));
+    mine.store(g, at.y, result);
+}
+
+/* Part of a row: its largest element, and a sum of terms at the scale of `bound`, the largest element in it (-inf:
+   nothing). For softmax that is all terms, else all but one peak. */
+template <class real> struct partial {
+    real peak, bound;
+    vpair total; /* times 2^-exponent of e^bound */
+};
+
+template <class real> static inline int in_range(real peak, real bound)
+{
+    return ss_reducible((double)peak) && ss_reducible((double)bound);
+}
+
+/* The sum of one thread: elements [first, last) of the row that fall to it, minus shift. */
+template <class T, int OPERATION, int LANES, int CHUNKS>
+static inline partial<typename T::real> read_part(const ss_geometry &g, const char *x, int64_t first, int64_t last,
+                                                  double shift)
+{
+    typedef typename T::real real;
+    typedef arithmetic<real> A;
+    typedef group<LANES> lanes;
+    enum { COUNT = items<T, CHUNKS>::COUNT, REST = SS_HAS_REST(OPERATION) };
+    static_assert(SS_MOST % COUNT == 0, "an accumulator is emptied after MOST terms");
+    partial<real> sum = {-(real)INFINITY, -(real)INFINITY, {0.0, 0.0}};
+    typename A::sum running = A::start();
+    double exponent = 0.0, lowest = 0.0;
+    vi scale = 0;
+    int added = 0, unordered = 0;
+    items<T, CHUNKS> mine = {first, last, lanes::rank(), lanes::size(), (int)g.vector};
+    for (; mine.first < last; mine.first += (int64_t)COUNT * lanes::size()) {
+        real value[COUNT];
+        mine.load(g, x, value);
+        if (shift != 0.0)
+#pragma unroll
+            for (int v = 0; v < COUNT; v++) value[v] -= (real)shift;
+        ss_peaks<real> top = {sum.peak, -(real)INFINITY};
+#pragma unroll
+        for (int v = 0; v < COUNT; v++) {
+            if (REST) top.second = larger(top.second, smaller(top.first, value[v]));
+            top.first = larger(top.first, value[v]);
+            if (!A::SINGLE) unordered |= value[v] != value[v]; /* `larger` keeps the NaN of float32 only */
+        }
+        const real highest = REST ? top.second : top.first;
+        if (highest > sum.bound && in_range(top.first, highest)) {
+            sum.total = arithmetic<double>::join(sum.total, A::pair(A::end(&running)));
+            running = A::start();
+            added = 0;
+            const double other = ss_exponent((double)highest);
+            sum.total = ss_pair_shift(sum.total, sum.total.hi == 0.0 ? 0.0 : v_sub(exponent, other));
+            sum.bound = highest;
+            exponent = other;
+            lowest = (double)highest - A::reach();
+            scale = ss_scale_bits(exponent, A::OFFSET);
+        }
+        if (in_range(top.first, sum.bound)) {
+            if (added == SS_MOST) {
+                sum.total = arithmetic<double>::join(sum.total, A::pair(A::end(&running)));
+                running = A::start();
+                added = 0;
+            }
+            added += COUNT;
+            real most = sum.peak;
+#pragma unroll
+            for (int v = 0; v < COUNT; v++) {
+                const real item = REST ? smaller(most, value[v]) : value[v];
+                most = larger(most, value[v]);
+                A::add(&running, A::term(v_max(lowest, (double)item), scale));
+            }
+        }
+        sum.peak = top.first;
+    }
+    sum.total = arithmetic<double>::join(sum.total, A::pair(A::end(&running)));
+    if (unordered) sum.peak = (real)NAN;
+    return sum;
+}
+
+/* The sums of all threads of the group as one. Beside the largest of their peaks, a smaller one joins the sum. */
+template <class real, int OPERATION, int LANES> static inline partial<real> join_parts(partial<real> mine)
+{
+    typedef arithmetic<real> A;
+    typedef group<LANES> lanes;
+    enum { REST = SS_HAS_REST(OPERATION) };
+    const int unordered = lanes::reduce((int)(mine.peak != mine.peak), [](int a, int b) { return a | b; });
+    ss_peaks<real> top = {mine.peak, -(real)INFINITY};
+    top = lanes::reduce(top, join_peaks<real>);
+    partial<real> all = {top.first, lanes::reduce(mine.bound, [](real a, real b) { return larger(a, b); }), {0.0, 0.0}};
+    if (REST && top.second > all.bound) all.bound = top.second;
+    if (unordered) all.peak = (real)NAN;
+    const int usable = in_range(all.peak, all.bound);
+    const double bound = usable ? (double)all.bound : 0.0, exponent = ss_exponent(bound);
+    vpair total = {0.0, 0.0};
+    if (usable && in_range(mine.peak, mine.bound))
+        total = ss_pair_shift(mine.total, v_sub(ss_exponent((double)mine.bound), exponent));
+    const double lowest = bound - 500.0; /* where the low part of a term is still a normal number */
+    const vi scale = ss_scale_bits(exponent, 0);
+    if (REST) {
+        const double peak = (double)smaller(top.second, mine.peak);
+        total = arithmetic<double>::join(total, A::pair(A::term(usable ? v_max(lowest, peak) : 0.0, scale)));
+    }
+    all.total = lanes::reduce(total, arithmetic<double>::join);
+    if (REST) {
+        const vpair extra = A::pair(A::term(usable ? v_max(lowest, (double)top.second) : 0.0, scale));
+        all.total = ss_pair_sub(all.total, extra);
+    }
+    return all;
+}
+
+/* The whole row again, minus shift: x - peak is exact where it matters. */
+template <class T, int OPERATION, int LANES, int CHUNKS>
+__noinline__ static partial<typename T::real> read_shifted(const ss_geometry *g, const char *x, int64_t n, double shift)
+{
+    return join_parts<typename T::real, OPERATION, LANES>(read_part<T, OPERATION, LANES, CHUNKS>(*g, x, 0, n, shift));
+}
+
+/* From the sum of a whole row to what its elements need; a row with a huge peak is read once more for that. */
+template <class T, int OPERATION, int LANES, int CHUNKS>
+static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_t n, partial<typename T::real> all)
+{
+    typedef typename T::real real;
+    ss_row_sum sum;
+    sum.peak = (double)all.peak;
+    sum.shift = 0.0;
+    sum.special = 0;
+    sum.error = arithmetic<real>::error_of_stream((double)g.emptied);
+    const int huge = fabs(sum.peak) > SS_HUGE && fabs(sum.peak) < INFINITY;
+    if (group<LANES>::any(huge)) {
+        const double shift = huge ? sum.peak : 0.0;
+        const partial<real> again = read_shifted<T, OPERATION, LANES, CHUNKS>(&g, at.x, n, shift);
+        if (huge) {
+            all = again;
+            sum.shift = shift;
+        }
+    }
+    const int usable = in_range(all.peak, all.bound);
+    sum.exponent = usable ? ss_exponent((double)all.bound) : 0.0;
+    sum.total = all.total;
+    if (group<LANES>::any(!usable)) {
+        ss_row_sum other = sum;
+        special_sum<T, OPERATION, LANES>(&g, at, n, &other);
+        if (!usable) sum = other;
+    }
+    conclude<T, OPERATION, LANES>(g, at, &sum);
+    return sum;
+}
+
+/* Results of elements [first, last). */
+template <class T, int OPERATION, int LANES, int CHUNKS>
+static inline void write_part(const ss_geometry &g, ss_place at, int64_t first, int64_t last, const ss_row_sum &sum)
+{
+    typedef typename T::real real;
+    typedef arithmetic<real> A;
+    typedef group<LANES> lanes;
+    enum { COUNT = items<T, CHUNKS>::COUNT };
+    const vi scale = ss_scale_bits(sum.special ? 0.0 : sum.exponent, A::OFFSET);
+    const double lowest = sum.special ? 0.0 : sum.peak - sum.shift - A::reach();
+    items<T, CHUNKS> mine = {first, last, lanes::rank(), lanes::size(), (int)g.vector};
+    for (; mine.first < last; mine.first += (int64_t)COUNT * lanes::size()) {
+        real value[COUNT];
+        mine.load(g, at.x, value);
+        if (sum.special) {
+            typename T::stored result[COUNT];
+#pragma unroll
+            for (int v = 0; v < COUNT; v++) result[v] = T::put((double)value[v] == INFINITY ? sum.hi : sum.lo);
+            mine.store(g, at.y, result);
+        } else {
+            write_items<T, OPERATION, CHUNKS>(g, at, mine, sum, value, [&](int v) {
+                return A::term(v_max(lowest, (double)(real)(value[v] - (real)sum.shift)), scale);
+            });
+        }
+    }
+}
+
+/* One launch: whole rows. */
+template <class T, int OPERATION, int LANES, int CHUNKS>
+static inline void stream(const char *x, char *y, const ss_geometry &g)
+{
+    const int64_t row = group<LANES>::row();
+    const int here = row < g.rows;
+    const int64_t n = here ? g.n : 0;
+    const ss_place at = place_of(g, x, y, here ? row : 0);
+    const partial<typename T::real> mine = read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, 0, n, 0.0);
+    const ss_row_sum sum = conclude_part<T, OPERATION, LANES, CHUNKS>(
+        g, at, n, join_parts<typename T::real, OPERATION, LANES>(mine));
+    if (!SS_REDUCES(OPERATION))
+        write_part<T, OPERATION, LANES, 2>(g, at, 0, n, sum);
+    else if (here && group<LANES>::rank() == 0)
+        write_value<T>(at.y, sum);
+}
+
+/* Three launches. `parts` holds 4 doubles for each block and row, then 6 for each row. */
+template <class T, int OPERATION, int LANES, int CHUNKS>
+static inline void parts_sum(const char *x, char *y, double *parts, const ss_geometry &g)
+{
+    typedef typename T::real real;
+    const int64_t row = group<LANES>::row(), first = blockIdx.y * g.share;
+    const int here = row < g.rows;
+    const int64_t last = !here ? first : first + g.share < g.n ? first + g.share : g.n;
+    const ss_place at = place_of(g, x, y, here ? row : 0);
+    const partial<real> sum = join_parts<real, OPERATION, LANES>(
+        read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, first, last, 0.0));
+    if (here && group<LANES>::rank() == 0) {
+        double *its = parts + (blockIdx.y * g.rows + row) * 4;
+        its[0] = (double)sum.peak;
+        its[1] = (double)sum.bound;
+        its[2] = sum.total.hi;
+        its[3] = sum.total.lo;
+    }
+}
+
+/* At least as many threads to a row as it has parts. */
+template <class T, int OPERATION, int LANES, int CHUNKS>
+static inline void parts_conclude(const char *x, char *y, double *parts, const ss_geometry &g)
+{
+    typedef typename T::real real;
+    const int64_t row = group<LANES>::row();
+    const int here = row < g.rows;
+    const ss_place at = place_of(g, x, y, here ? row : 0);
+    partial<real> sum = {-(real)INFINITY, -(real)INFINITY, {0.0, 0.0}};
+    if (here && group<LANES>::rank() < g.parts) {
+        const double *its = parts + (group<LANES>::rank() * g.rows + row) * 4;
+        sum.peak = (real)its[0];
+        sum.bound = (real)its[1];
+        sum.total = ss_pair(its[2], its[3]);
+    }
+    const ss_row_sum end = conclude_part<T, OPERATION, LANES, CHUNKS>(
+        g, at, here ? g.n : 0, join_parts<real, OPERATION, LANES>(sum));
+    if (!here || group<LANES>::rank() != 0) return;
+    if (SS_REDUCES(OPERATION)) {
+        write_value<T>(at.y, end);
+        return;
+    }
+    double *its = parts + g.parts * g.rows * 4 + row * 6;
+    its[0] = end.peak;
+    its[1] = end.shift;
+    its[2] = end.exponent;
+    its[3] = end.hi;
+    its[4] = end.lo;
+    its[5] = (double)end.special;
+}
+
+template <class T, int OPERATION, int LANES>
+static inline void parts_write(const char *x, char *y, const double *parts, const ss_geometry &g)
+{
+    const int64_t row = group<LANES>::row(), first = blockIdx.y * g.share;
+    if (row >= g.rows) return;
+    const double *its = parts + g.parts * g.rows * 4 + row * 6;
+    ss_row_sum end;
+    end.peak = its[0];
+    end.shift = its[1];
+    end.exponent = its[2];
+    end.hi = its[3];
+    end.lo = its[4];
+    end.special = its[5] != 0.0;
+    const int64_t last = first + g.share < g.n ? first + g.share : g.n;
+    write_part<T, OPERATION, LANES, 2>(g, place_of(g, x, y, row), first, last, end);
+}

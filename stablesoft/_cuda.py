@@ -1,0 +1,273 @@
+"""The CUDA kernels: their sources, and which of them serves a call. Imports no CUDA library.
+
+A call is answered by one or two launches. Rows (the elements along the reduced axes) are laid over threads in one of
+four ways, see `_ROWS` and the functions below it; src/cuda has a file for each.
+"""
+
+import functools
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+DIMS = 6
+_FIELDS = ("rows", "n", "count", "vector", "parts", "share", "ladder_share", "emptied", "kept", "reduced")
+_LISTS = ("kept_shape", "kept_x", "kept_y", "reduced_shape", "reduced_x", "reduced_y")
+# ss_geometry of src/cuda/real.cuh
+GEOMETRY = np.dtype([(name, np.int64) for name in _FIELDS] + [(name, np.int64, (DIMS,)) for name in _LISTS])
+
+REDUCTIONS = ("logsumexp", "logmeanexp")
+OPERATIONS = ("softmax", "log_softmax", *REDUCTIONS)
+_COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp with a count
+UNARY = ("expit", "log_expit", "softplus", "logit", "log1mexp")
+BINARY = ("logaddexp", "logsubexp")
+_TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
+BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
+MOST_THREADS = 256  # of a block that holds one row, or columns
+CONCLUDING_THREADS = 512
+MOST_LENGTH = 1 << 28  # of a row: the exact sum takes twice as many additions between carries
+MOST_ROWS = 1 << 31  # blocks of a grid
+MOST_ELEMENTS = 1 << 39  # so that their blocks are no more
+COLUMNS = 32  # a warp
+MOST_HEIGHT = 8  # threads to a column
+MOST_COLUMN_PARTS = 64
+ENOUGH_BLOCKS = 528  # 4 for each multiprocessor of a large device: rows that are fewer are cut into parts,
+LEAST_SHARE = 4096  # of so many elements at least
+LADDER_BLOCKS = 2112  # of a warp each: 16 for each multiprocessor of a large device
+
+# Rows in registers: threads to a row (0: a block), and pieces of 16 bytes to a thread.
+_ROWS = {
+    "float16": ((8, 1), (32, 1), (32, 2), (0, 2)),
+    "float32": ((8, 1), (32, 1), (32, 2), (32, 4), (0, 4)),
+    "float64": ((8, 1), (32, 1), (32, 2), (32, 4), (0, 4)),
+}
+
+
+class Launch(NamedTuple):
+    kernel: str
+    grid: tuple
+    block: tuple
+
+
+class Plan(NamedTuple):
+    launches: tuple
+    geometry: np.ndarray
+    parts: int  # doubles that the blocks need for partial sums
+
+
+class Kernel(NamedTuple):
+    threads: int  # of a block, at most
+    blocks: int  # on a multiprocessor at once, at least: leaves 65536 / (threads * blocks) registers to a thread
+    body: str
+
+
+@functools.cache
+def kernels():
+    """{name: Kernel} of all."""
+    found = {}
+    for operation in _COMPILED:
+        for dtype, pieces in _ROWS.items():
+            head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
+            for lanes, chunks in pieces:
+                body = f"(rows<{head}, {lanes}, {chunks}>(x, y, g))"
+                hot = (BLOCK, 5) if lanes else (MOST_THREADS, 2 if operation in REDUCTIONS else 3)
+                found[_rows_name(operation, dtype, lanes, chunks)] = Kernel(*hot, body)
+            chunks = np.dtype(dtype).itemsize // 2  # 8 elements
+            for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
+                name, head_here = f"{operation}_{dtype}_{kind}", f"{head}, {lanes}"
+                found[name] = Kernel(MOST_THREADS, 2, f"(stream<{head_here}, {chunks}>(x, y, g))")
+                for step, threads in (("sum", MOST_THREADS), ("conclude", CONCLUDING_THREADS)):
+                    body = f"(parts_{step}<{head_here}, {chunks}>(x, y, (double *)more, g))"
+                    blocks = 1 if step == "conclude" else 2 if dtype == "float16" or kind == "columns" else 3
+                    found[f"{name}_{step}"] = Kernel(threads, blocks, body)
+                if operation not in REDUCTIONS:
+                    found[f"{name}_write"] = Kernel(
+                        MOST_THREADS, 3, f"(parts_write<{head_here}>(x, y, (double *)more, g))"
+                    )
+            if operation in REDUCTIONS:
+                found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{_TYPES[dtype]}>(x, y, g))")
+    for dtype, short in _TYPES.items():
+        for name in UNARY:
+            found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 2, f"(unary<{short}, of_{name}>(x, y, g))")
+        for subtract, name in enumerate(BINARY):
+            body = f"(binary<{short}, {subtract}>(x, y, (const char *)more, g))"
+            found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 1, body)
+    return found
+
+
+def _rows_name(operation, dtype, lanes, chunks):
+    return f"{operation}_{dtype}_rows_{lanes or 'block'}_{chunks}"
+
+
+def _collapse(dims):
+    """(length, steps...) of dimensions, outermost first, without those of length 1, joined where strides allow it."""
+    kept = []
+    for length, *steps in dims:
+        if length == 1:
+            continue
+        if kept and all(outer == inner * length for outer, inner in zip(kept[-1][1:], steps)):
+            length *= kept.pop()[0]
+        kept.append((length, *steps))
+    return kept
+
+
+def _geometry(kept, reduced, **fields):
+    geometry = np.zeros((), GEOMETRY)
+    for name, value in fields.items():
+        geometry[name] = value
+    for kind, dims in (("kept", kept), ("reduced", reduced)):
+        geometry[kind] = len(dims)
+        for place, name in enumerate(("shape", "x", "y")):
+            geometry[f"{kind}_{name}"][: len(dims)] = [dim[place] for dim in dims]
+    return geometry
+
+
+def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
+    """How to compute an operation over the axes of an array that is not empty.
+
+    Parameters
+    ----------
+    operation, dtype : str
+        One of OPERATIONS; the name of the dtype.
+    shape, axes : tuple of ints
+        The input's shape, and the axes to reduce, which are at least one.
+    steps_x, steps_y : tuple of ints
+        Strides in bytes of the input and of the result, of the same length: 0 for an axis that is reduced away.
+    aligned : bool
+        Both arrays start at multiples of 16 bytes.
+
+    Returns
+    -------
+    Plan or None
+        None where the kernels do not take the call.
+    """
+    dims = list(zip(shape, steps_x, steps_y))
+    kept = _collapse(dim for i, dim in enumerate(dims) if i not in axes) or [(1, 0, 0)]
+    reduced = _collapse(dims[i] for i in sorted(axes)) or [(1, 0, 0)]
+    if len(kept) > DIMS or len(reduced) > DIMS:
+        return None
+    rows, n = math.prod(dim[0] for dim in kept), math.prod(dim[0] for dim in reduced)
+    if n >= MOST_LENGTH or rows >= MOST_ROWS:
+        return None
+    size = np.dtype(dtype).itemsize
+    reduces = operation in REDUCTIONS
+    contiguous = len(reduced) == 1 and (n == 1 or (reduced[0][1] == size and (reduces or reduced[0][2] == size)))
+    starts = [step for dim in kept for step in (dim[1:2] if reduces else dim[1:])]
+    fields = {"rows": rows, "n": n, "count": n if operation == "logmeanexp" else 1}
+    operation = "logsumexp" if reduces else operation
+    fields["vector"] = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
+    if kept[-1][1] == size and kept[-1][0] >= COLUMNS and not contiguous:
+        launches, more = _lay_columns(operation, dtype, rows, n)
+    else:
+        launches, more = _lay_rows(operation, dtype, rows, n)
+    fields.update(more)
+    if reduces:  # the ladder's geometry has a share of its own
+        share = max(8, -(-rows // LADDER_BLOCKS))
+        ladder = Launch(f"{operation}_{dtype}_ladder", (-(-rows // share), 1), (COLUMNS, 1))
+        launches = (*launches, ladder)
+        fields["ladder_share"] = share
+    parts = fields.get("parts", 0)
+    return Plan(launches, _geometry(kept, reduced, **fields), rows * (4 * parts + 6) if parts else 0)
+
+
+def plan_elementwise(name, dtype, shape, steps, aligned):
+    """How to compute an elementwise function; `steps` are the strides of the arguments, then of the result."""
+    dims = _collapse(zip(shape, *steps)) or [(1, *(0 for _ in steps))]
+    count, size = math.prod(shape), np.dtype(dtype).itemsize
+    if len(dims) > DIMS or count >= MOST_ELEMENTS:
+        return None
+    vector = aligned and len(dims) == 1 and all(step == size for step in dims[0][1:]) and count * size % 16 == 0
+    threads = BLOCK if count < MOST_THREADS * 16 else MOST_THREADS
+    grid = -(-count // (threads * (16 // size)))
+    kept = [(dim[0], dim[1], dim[-1]) for dim in dims]
+    second = [(1, dim[2], 0) for dim in dims] if len(steps) == 3 else []
+    geometry = _geometry(kept, second, rows=count, n=1, vector=vector)
+    return Plan((Launch(f"{name}_{dtype}", (grid, 1), (threads, 1)),), geometry, 0)
+
+
+def _lay_rows(operation, dtype, rows, n):
+    """Neighbours in memory are one row's, or nobody's: a group of threads to a row."""
+    for lanes, chunks in _ROWS[dtype]:
+        items = chunks * 16 // np.dtype(dtype).itemsize
+        name = _rows_name(operation, dtype, lanes, chunks)
+        if lanes and n <= lanes * items:
+            return (Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1)),), {}
+        if not lanes and n <= MOST_THREADS * items:
+            return (Launch(name, (rows, 1), (-(-n // (32 * items)) * 32, 1)),), {}
+    parts = min(CONCLUDING_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE)
+    return _lay_stream(f"{operation}_{dtype}_long", rows, n, parts, (1, MOST_THREADS))
+
+
+def _lay_columns(operation, dtype, rows, n):
+    """Neighbours in memory are neighbouring rows': a thread, or several above each other, to a row."""
+    height = 1
+    while height < MOST_HEIGHT and n > 64 * height:
+        height *= 2
+    width = min(128, MOST_THREADS // height)
+    blocks = -(-rows // width)
+    parts = min(MOST_COLUMN_PARTS, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height)
+    return _lay_stream(f"{operation}_{dtype}_columns", rows, n, parts, (width, height))
+
+
+def _lay_stream(name, rows, n, parts, block):
+    """A row in `parts` blocks; block is (rows in it, threads to each)."""
+    share = -(-n // max(parts, 1))
+    share += -share % 1024  # whole pieces of 16 bytes for every thread
+    parts = -(-n // share)
+    if parts == 1:
+        share = n
+    fields = {"share": share, "emptied": -(-share // (block[1] * 64)) + 1}
+    columns = name.endswith("columns")
+
+    def launch(kind, width, height, parts):
+        return Launch(name + kind, (-(-rows // width), parts), (width, height) if columns else (height, 1))
+
+    if parts == 1:
+        return (launch("", *block, 1),), fields
+    height = 1 << (parts - 1).bit_length()  # one thread to each part of a row
+    joining = (CONCLUDING_THREADS // height, height) if columns else (1, max(32, height))
+    launches = (launch("_sum", *block, parts), launch("_conclude", *joining, 1), launch("_write", *block, parts))
+    return launches[: 2 if name.startswith(REDUCTIONS) else 3], {**fields, "parts": parts}
+
+
+@functools.cache
+def folder():
+    """Where the sources are: in the installed package, or in the checkout."""
+    here = Path(__file__).parent
+    return here / "_src" if (here / "_src").is_dir() else here.parent / "src"
+
+
+# Included by src/cuda/kernels.cu and by what it includes.
+INCLUDES = (
+    "operations.h", "ladder.c", "ladder.h", "ladder_limbs.h", "ladder_const.h", "ladder_exp.h", "isa/vec_cuda.h",
+    *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "elementwise")),
+    *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64")),
+    *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),
+    "cuda/nvrtc.h",
+)  # fmt: skip
+_EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
+
+
+@functools.cache
+def headers():
+    """Texts and names of everything that is included, as NVRTC wants them."""
+    texts = [(folder() / name).read_text(encoding="utf-8") for name in INCLUDES]
+    return (*texts, *("" for _ in _EMPTY)), (*INCLUDES, *_EMPTY)
+
+
+def source(names):
+    """The translation unit with the kernels named."""
+    known = kernels()
+    elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
+    ladder = any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
+    lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
+    lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
+    lines += [f"SS_KERNEL({name}, {', '.join(map(str, known[name]))})" for name in names]
+    return "\n".join([*lines, ""])
+
+
+def options(architecture):
+    """NVRTC's options for a compute capability such as "90". No -ftz, no contraction, unlike CuPy's own kernels."""
+    return (f"--gpu-architecture=sm_{architecture}", "--std=c++17", "--device-as-default-execution-space",
+            "--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true")  # fmt: skip

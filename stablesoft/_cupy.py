@@ -1,0 +1,272 @@
+"""CuPy arrays to the CUDA kernels. Imported only where the user's array is CuPy's.
+
+NVRTC compiles a kernel when it is first needed, through CuPy's binding and not through RawModule, which appends
+-ftz=true. The result is kept on disk beside CuPy's own kernels. A call then costs a look-up, the allocation of
+the result and one or a few launches on the current stream; nothing waits for the device, and a call can be captured in
+a graph once its kernels have been loaded.
+"""
+
+import hashlib
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import cupy
+import numpy as np
+from cupy.cuda import nvrtc, runtime
+from cupy.cuda.function import CNumpyArray, Module
+
+from . import _cuda
+from ._arrays import check_out
+from ._libraries import check_together, namespace
+
+_DTYPES = {"e": "float16", "f": "float32", "d": "float64"}
+_MOST_PLANS = 4096
+_plans: dict = {}
+_modules: dict = {}
+_lock = threading.Lock()
+
+
+class _Call(NamedTuple):
+    """A plan, ready to be launched on one device."""
+
+    launches: tuple  # of (function, grid, block)
+    geometry: object
+    keep: object  # the memory that `geometry` points into
+    parts: int
+
+
+def answer(operation, x, axis, *rest, out=None, **options):
+    """The result of a public function for a CuPy array, or None for the definition to compute it.
+
+    Parameters
+    ----------
+    operation : str
+        The function's name.
+    x : cupy.ndarray
+        Its first argument.
+    axis : object
+        Its second.
+    *rest, **options : object
+        The others: `b`, `keepdims`, `return_sign` by position, the rest by name.
+    out : object
+        Where the result goes, None for a new array.
+    """
+    if operation not in _cuda.OPERATIONS:
+        return None
+    dtype = _DTYPES.get(x.dtype.char)
+    keepdims = False
+    if rest:
+        b, keepdims, return_sign = rest if len(rest) == 3 else (None, rest[0], False)
+        if b is not None or return_sign is not False or type(keepdims) is not bool:
+            return None
+    temperature = options.pop("temperature", 1.0)
+    plain = type(temperature) in (int, float) and temperature == 1 and all(one is None for one in options.values())
+    if not plain or dtype is None or x.size == 0:
+        return None
+    axes = _axes(axis, x.ndim)
+    if not axes:
+        return None
+    shape = x.shape
+    if operation in _cuda.REDUCTIONS:
+        if keepdims:
+            shape = tuple(1 if i in axes else length for i, length in enumerate(shape))
+        else:
+            shape = tuple(length for i, length in enumerate(shape) if i not in axes)
+    if out is not None:
+        _check_out(out, x, shape)
+    if runtime.getDevice() == x.data.device_id:
+        return _run(operation, dtype, x, axes, shape, keepdims, out)
+    with x.device:
+        return _run(operation, dtype, x, axes, shape, keepdims, out)
+
+
+def answer_elementwise(name, arrays, out=None):
+    """The result of an elementwise function, or None for the definition to compute it."""
+    first = arrays[0]
+    dtype = _DTYPES.get(first.dtype.char)
+    if dtype is None or any(type(x) is not cupy.ndarray or x.dtype != first.dtype for x in arrays):
+        return None
+    shape = first.shape
+    if len(arrays) > 1:
+        devices = {x.data.device_id for x in arrays}
+        if len(devices) > 1:
+            raise ValueError(f"{name} takes arrays of one device, not of {sorted(devices)}")
+        try:
+            shape = np.broadcast_shapes(*(x.shape for x in arrays))
+        except ValueError:
+            return None
+    if 0 in shape:
+        return None
+    if out is not None:
+        _check_out(out, first, shape)
+    if runtime.getDevice() == first.data.device_id:
+        return _run_elementwise(name, dtype, arrays, shape, out)
+    with first.device:
+        return _run_elementwise(name, dtype, arrays, shape, out)
+
+
+def _run_elementwise(name, dtype, arrays, shape, out):
+    arrays = [x if x.shape == shape else cupy.broadcast_to(x, shape) for x in arrays]
+    y = out
+    if y is None:
+        fortran = all(x.flags.f_contiguous and not x.flags.c_contiguous for x in arrays)
+        y = cupy.empty(shape, arrays[0].dtype, order="F" if fortran else "C")
+    else:
+        arrays = [_apart(x, y) for x in arrays]
+    pointers = [x.data.ptr for x in (*arrays, y)]
+    aligned = all(pointer % 16 == 0 for pointer in pointers)
+    steps = tuple(x.strides for x in (*arrays, y))
+    key = (name, dtype, shape, steps, aligned, y.data.device_id)
+    call = _plans.get(key)
+    if call is None:
+        call = _remember(key, _cuda.plan_elementwise(name, dtype, shape, steps, aligned))
+    if call is None:
+        return None
+    x, *more, result = pointers
+    for function, grid, block in call.launches:
+        function(grid, block, (x, result, more[0] if more else 0, call.geometry))
+    return y
+
+
+def _apart(x, y):
+    """x, or a copy of it where y overlaps it otherwise than element for element."""
+    same = x.data.ptr == y.data.ptr and x.strides == y.strides and x.shape == y.shape
+    return x if same or not cupy.may_share_memory(x, y) else x.copy()
+
+
+def _check_out(out, x, shape):
+    if type(out) is not cupy.ndarray or out.dtype != x.dtype or out.shape != shape:
+        check_together(out, "out", x)
+        check_out(out, namespace(x), x.dtype, shape)
+    if out.data.device_id != x.data.device_id:
+        raise ValueError(f"out is on device {out.data.device_id}, the input on device {x.data.device_id}")
+
+
+def _axes(axis, ndim):
+    """The axes in order; empty where the definition has to explain what is wrong, or to treat no axis."""
+    if axis is None:
+        return tuple(range(ndim))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
+    given = axis if type(axis) is tuple else (axis,)
+    if not all(type(i) is int and -ndim <= i < ndim for i in given):
+        return ()
+    axes = tuple(sorted(i % ndim for i in given))
+    return axes if len(set(axes)) == len(axes) else ()
+
+
+def _run(operation, dtype, x, axes, shape, keepdims, out):
+    y = out
+    if y is None:
+        fortran = shape == x.shape and x.flags.f_contiguous and not x.flags.c_contiguous
+        y = cupy.empty(shape, x.dtype, order="F" if fortran else "C")
+    else:
+        x = _apart(x, y)
+    pointers = x.data.ptr, y.data.ptr
+    aligned = (pointers[0] | pointers[1]) % 16 == 0
+    key = (operation, dtype, x.shape, x.strides, axes, keepdims, y.strides, aligned, x.data.device_id)
+    call = _plans.get(key)
+    if call is None:
+        steps_y = _steps(operation, x, axes, keepdims, y)
+        call = _remember(key, _cuda.plan(operation, dtype, x.shape, axes, x.strides, steps_y, aligned))
+    if call is None:
+        return None
+    parts = cupy.empty(call.parts, "d") if call.parts else None
+    arguments = (*pointers, 0 if parts is None else parts.data.ptr, call.geometry)
+    for function, grid, block in call.launches:
+        function(grid, block, arguments)
+    return y
+
+
+def _steps(operation, x, axes, keepdims, y):
+    """Strides of y in the order of x's axes, 0 for those that it lacks."""
+    if operation not in _cuda.REDUCTIONS:
+        return y.strides
+    if keepdims:
+        return tuple(0 if i in axes else step for i, step in enumerate(y.strides))
+    steps = iter(y.strides)
+    return tuple(0 if i in axes else next(steps) for i in range(x.ndim))
+
+
+def _remember(key, plan):
+    if plan is None:
+        return None
+    launches = tuple((_function(launch.kernel), launch.grid, launch.block) for launch in plan.launches)
+    if len(_plans) >= _MOST_PLANS:
+        _plans.clear()
+    _plans[key] = _Call(launches, CNumpyArray(plan.geometry), plan.geometry, plan.parts)
+    return _plans[key]
+
+
+# ---- from source to function ----
+
+
+def _function(name):
+    """A kernel on the current device."""
+    device = runtime.getDevice()
+    with _lock:
+        module = _modules.get((name, device))
+        if module is None:
+            module = Module()
+            module.load(_cubin(name, _architecture(int(cupy.cuda.Device(device).compute_capability))))
+            _modules[name, device] = module
+    return module.get_function(name)
+
+
+def _architecture(capability):
+    """The newest architecture that NVRTC compiles for and the device runs."""
+    known = [one for one in nvrtc.getSupportedArchs() if one <= capability and one // 10 == capability // 10]
+    return max(known, default=capability)
+
+
+def build(name, architecture, *more):
+    """Cubin of one kernel, and what the compiler said.
+
+    Parameters
+    ----------
+    name : str
+        One of _cuda.kernels().
+    architecture : int
+        Such as 90.
+    *more : str
+        Further options of NVRTC.
+    """
+    texts, names = _cuda.headers()
+    headers, include_names = ([text.encode() for text in column] for column in (texts, names))
+    program = nvrtc.createProgram(_cuda.source([name]), f"{name}.cu", headers, include_names)
+    try:
+        nvrtc.compileProgram(program, (*_cuda.options(architecture), *more))
+        return nvrtc.getCUBIN(program), nvrtc.getProgramLog(program)
+    except nvrtc.NVRTCError as error:
+        raise RuntimeError(f"NVRTC does not compile {name}:\n{nvrtc.getProgramLog(program)}") from error
+    finally:
+        nvrtc.destroyProgram(program)
+
+
+def _cubin(name, architecture):
+    """From the disk where it has been compiled before: its own SHA-256, then the code."""
+    if os.environ.get("CUPY_CACHE_IN_MEMORY") == "1":
+        return build(name, architecture)[0]
+    texts, _ = _cuda.headers()
+    parts = [_cuda.source([name]), *texts, *_cuda.options(architecture), str(nvrtc.getVersion())]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    folder = Path(os.environ.get("CUPY_CACHE_DIR") or Path.home() / ".cupy/kernel_cache")
+    path = folder / f"stablesoft_{key}.cubin"
+    try:
+        kept = path.read_bytes()
+        if hashlib.sha256(kept[32:]).digest() == kept[:32]:
+            return kept[32:]
+    except OSError:
+        pass
+    code, _ = build(name, architecture)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(hashlib.sha256(code).digest() + code)
+        Path(file.name).replace(path)  # whole, or not at all
+    except OSError:  # a full or read-only disk: compile again next time
+        pass
+    return code

@@ -1,0 +1,66 @@
+"""The CUDA kernels as functions of the CPU, compiled by g++ with tests/cuda/emulate.h, and inputs for them."""
+
+import ctypes
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cases import rows
+from stablesoft import _cuda
+
+COMPILER = shutil.which("g++")
+EMULATION = Path(__file__).with_name("cuda")
+OPERATIONS = pytest.mark.parametrize("operation", _cuda.OPERATIONS)
+EMULATED = [
+    pytest.mark.skipif(COMPILER is None, reason="no g++ to compile the emulation with"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the emulation needs Linux's ucontext"),
+]
+
+
+def compiled(folder, names, *flags):
+    unit, shared = folder / "kernels.cpp", folder / "kernels.so"
+    known = _cuda.kernels()
+    lines = [f"SS_KERNEL({name}, {', '.join(map(str, known[name]))})" for name in names]
+    unit.write_text("\n".join(['#include "emulate.cpp"', *lines, ""]))
+    # _FORTIFY_SOURCE takes a jump to another stack for an error.
+    flags += ("-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-ffp-contract=off", "-w", "-fPIC", "-shared")
+    command = [COMPILER, *flags, f"-I{_cuda.folder()}", f"-I{EMULATION}", "-o", shared, unit]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(str(shared))
+
+
+def aligned(shape, dtype, order="C"):
+    """An empty array that starts at a multiple of 16 bytes, as CuPy's do."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    buffer = np.zeros(size + 16, np.uint8)
+    start = -buffer.ctypes.data % 16
+    return buffer[start : start + size].view(dtype).reshape(shape, order=order)
+
+
+def tiled(dtype, outer, n):
+    """Rows of n elements made of the named hard rows, special ones among them."""
+    hard = [*rows(dtype).values(), [np.nan, 1.0], [np.inf, 1.0, np.inf], [-np.inf], [np.inf, np.nan], [3.0]]
+    x = aligned((outer, n), dtype)
+    for i in range(outer):
+        x[i] = np.resize(np.asarray(hard[i % len(hard)], dtype), n)
+    x[::5, 1:] = -np.inf  # one element alone
+    return x
+
+
+def values(kind, count):
+    """Numbers of every scale and all special ones, at a multiple of 16 bytes."""
+    random = np.random.default_rng(14)
+    info = np.finfo(kind)
+    special = [0.0, -0.0, 1.0, -1.0, 0.25, 0.5, np.inf, -np.inf, np.nan, info.max, -info.max, info.tiny, -info.tiny]
+    x = aligned((count,), kind)
+    with np.errstate(over="ignore"):
+        x[:] = random.normal(size=count) * 10.0 ** random.integers(-8, 4, count)
+    x[: len(special)] = special
+    x[len(special) : count // 2] = random.uniform(0, 1, count // 2 - len(special))
+    return x

@@ -1,0 +1,82 @@
+"""NVRTC compiles every CUDA kernel to machine code, without a warning, and without spills where time is spent."""
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+pytest.importorskip("cupy", reason="CuPy is not installed (make test-cuda)")
+
+from stablesoft import _cuda, _cupy
+
+pytestmark = pytest.mark.cuda
+# Ampere, Hopper, Blackwell.
+ARCHITECTURES = (80, 90, 100)
+FAMILIES = ["softmax", "log_softmax", "logsumexp", "elementwise"]
+
+
+def resources(log):
+    """{function: (bytes of spill stores, of spill loads)} from what ptxas says, and the registers of the kernel."""
+    spills = {}
+    for name, rest in re.findall(r"Function properties for (\S+)\n([^\n]*)", log):
+        stores, loads = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", rest).groups()
+        spills[name] = (int(stores), int(loads))
+    return spills, int(re.search(r"Used (\d+) registers", log).group(1))
+
+
+def compiled(name, architecture):
+    cubin, log = _cupy.build(name, architecture, "--ptxas-options=-v")
+    assert cubin[:4] == b"\x7fELF", name
+    assert "warning" not in log.lower(), log
+    return name, *resources(log)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_compiles(family, dtype, architecture):
+    heads = (*_cuda.UNARY, *_cuda.BINARY) if family == "elementwise" else (family,)
+    names = [name for name in _cuda.kernels() if name.startswith(tuple(f"{head}_{dtype}" for head in heads))]
+    assert len(names) >= 7
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, spills, registers in pool.map(lambda name: compiled(name, architecture), names):
+            kernel = _cuda.kernels()[name]
+            # The functions that it calls are the rare paths, where a few bytes do not matter.
+            assert spills.pop(name) == (0, 0), name
+            assert all(stores + loads <= 256 for stores, loads in spills.values()), (name, spills)
+            assert registers * kernel.threads * kernel.blocks <= 65536, name
+
+
+def test_ill_formed(monkeypatch):
+    monkeypatch.setattr(_cuda, "source", lambda _: "no C++")
+    with pytest.raises(RuntimeError, match=r"NVRTC does not compile softmax_float32_long:\n(.|\n)*error"):
+        _cupy.build("softmax_float32_long", 90)
+
+
+def test_kept_on_disk(monkeypatch, tmp_path):
+    """Compiled once; a file that is not whole is not used."""
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "new"))
+    made = []
+    monkeypatch.setattr(_cupy, "build", lambda name, _: (made.append(name) or b"code", ""))
+    for _ in range(2):
+        assert _cupy._cubin("softmax_float32_long", 90) == b"code"
+    assert len(made) == 1
+    (path,) = (tmp_path / "new").iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert _cupy._cubin("softmax_float32_long", 90) == b"code"
+    assert len(made) == 2
+    monkeypatch.setenv("CUPY_CACHE_IN_MEMORY", "1")
+    _cupy._cubin("softmax_float32_long", 90)
+    assert len(made) == 3
+    monkeypatch.delenv("CUPY_CACHE_IN_MEMORY")
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(path / "in a file"))
+    assert _cupy._cubin("softmax_float32_long", 90) == b"code"
+
+
+def test_architecture():
+    """The newest that NVRTC knows of the device's generation."""
+    assert _cupy._architecture(90) == 90
+    assert _cupy._architecture(80) == 80
+    newest = max(_cupy.nvrtc.getSupportedArchs())
+    assert _cupy._architecture(newest) == newest
