@@ -19,11 +19,18 @@ static inline ss_logistic logistic_f64(vd x)
     const vpair term = ss_exp_pair(t, v_set1(0.0), ss_lift(s.far), v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
     vpair sum = ss_two_sum(v_set1(1.0), term.hi);
     sum = ss_fast_two_sum(sum.hi, v_add(sum.lo, term.lo));
-    const vpair one = ss_pair_set1(1.0), below = ss_pair_div(term, sum);
+    /* one division and a Newton step for both quotients: relative error 2^-103 */
+    const vd q = v_div(v_set1(1.0), sum.hi), rest = v_sub(v_fnma(q, sum.hi, v_set1(1.0)), v_mul(q, sum.lo));
+    const vpair inverse = ss_fast_two_sum(q, v_mul(q, rest));
     s.log = ss_pair_select(s.far, term, ss_log1p_near(term, ss_log1p_pair(term)));
-    s.smaller = ss_pair_select(s.far, term, below);
-    s.larger = ss_pair_select(s.far, one, ss_pair_div(one, sum));
+    s.smaller = ss_pair_select(s.far, term, ss_pair_mul(term, inverse));
+    s.larger = ss_pair_select(s.far, ss_pair_set1(1.0), inverse);
     return s;
+}
+
+static SS_INLINE void logistics_f64(const vd *x, int count, ss_logistic *s)
+{
+    for (int i = 0; i < count; i++) s[i] = logistic_f64(x[i]);
 }
 
 /* factor * x, where 0 times infinity is 0. */
@@ -55,18 +62,44 @@ static inline vd logistic_slope_f64(const ss_logistic *s, vd x, vd none, vd some
 
 /* ---- float32, in doubles ---- */
 
-static inline ss_logistic logistic_f32(vd x)
+/* `count` vectors, a constant, go through every step side by side.   Error: 2^-36 of each */
+static SS_INLINE void logistics_f32(const vd *x, int count, ss_logistic *s)
 {
-    vm small;
-    vd expm1;
-    const vd zero = v_set1(0.0), one = v_set1(1.0), t = v_max(v_set1(SS_LOWEST_SINGLE), ss_negative(ss_abs(x)));
-    const vd term = ss_exp_light(t, &expm1, &small), larger = v_div(one, v_add(one, term));
-    ss_logistic s;
-    s.log = ss_pair_of(ss_log1p_single(term, one));
-    s.smaller = ss_pair_of(v_mul(term, larger));
-    s.larger = ss_pair_of(larger);
-    s.far = v_lt(one, zero); /* nowhere: doubles hold all of it */
-    return s;
+    const vd one = v_set1(1.0);
+    vd t[4], sum[4], low[4], g[4], p[4];
+    ss_log_reduced a[4];
+    /* ss_exp_light, which is exact at 0: there sigma is 1/2, and the gradient for t = 1/2 is 0 */
+    ss_reduced r[4];
+    for (int i = 0; i < count; i++) t[i] = v_max(v_set1(SS_LOWEST_SINGLE), ss_negative(ss_abs(x[i])));
+    for (int i = 0; i < count; i++) r[i] = ss_reduce(t[i], ss_no_scale());
+    for (int i = 0; i < count; i++) p[i] = v_fma(v_set1(SS_EXP7[3]), r[i].r, v_set1(SS_EXP7[2]));
+    for (int c = 1; c >= 0; c--)
+        for (int i = 0; i < count; i++) p[i] = v_fma(p[i], r[i].r, v_set1(SS_EXP7[c]));
+    for (int i = 0; i < count; i++) p[i] = v_fma(v_mul(r[i].r, r[i].r), p[i], r[i].r);
+    for (int i = 0; i < count; i++) {
+        const vd power = ss_power(v_tab16(SS_EXP_HI), r[i].n);
+        t[i] = v_fma(power, p[i], power);
+    }
+    for (int i = 0; i < count; i++) sum[i] = v_add(one, t[i]);
+    for (int i = 0; i < count; i++) low[i] = v_sub(t[i], v_sub(sum[i], one));
+    for (int i = 0; i < count; i++) {
+        s[i].larger = ss_pair_of(v_div(one, sum[i]));
+        s[i].smaller = ss_pair_of(v_mul(t[i], s[i].larger.hi));
+        s[i].far = v_lt(one, v_set1(0.0)); /* nowhere: doubles hold all of it */
+    }
+    /* ss_log_light of sum and low */
+    for (int i = 0; i < count; i++) a[i] = ss_log_reduce(sum[i]);
+    for (int i = 0; i < count; i++) {
+        const vd inv = ss_log_at(SS_LOG_INV, a[i].index);
+        g[i] = v_fma(v_mul(low[i], a[i].down), inv, v_fma(v_mul(sum[i], a[i].down), inv, v_set1(-1.0)));
+    }
+    for (int i = 0; i < count; i++) p[i] = v_set1(SS_LOG1P[4]);
+    for (int c = 3; c >= 0; c--)
+        for (int i = 0; i < count; i++) p[i] = v_fma(p[i], g[i], v_set1(SS_LOG1P[c]));
+    for (int i = 0; i < count; i++) p[i] = v_fma(p[i], g[i], v_set1(-0.5));
+    for (int i = 0; i < count; i++) p[i] = v_fma(v_mul(g[i], g[i]), p[i], g[i]);
+    for (int i = 0; i < count; i++)
+        s[i].log = ss_pair_of(v_add(v_fma(a[i].k, v_set1(SS_LN2_HI), ss_log_at(SS_LOG_HI, a[i].index)), p[i]));
 }
 
 static inline vd logistic_loss_f32(const ss_logistic *s, vd x, vd none, vd some)

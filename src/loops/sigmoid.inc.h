@@ -37,7 +37,7 @@ static void FN(sigmoid_read)(const ss_sigmoid *loss, int operand, ptrdiff_t firs
             to[done + i] = (double)value;
         }
     }
-    for (ptrdiff_t i = n; i < n + SS_W; i++) to[i] = 0.0;
+    for (ptrdiff_t i = n; i < n + STEP; i++) to[i] = 0.0;
 }
 
 static void FN(sigmoid_write)(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t n, const double *from)
@@ -61,34 +61,41 @@ static void FN(sigmoid_write)(const ss_sigmoid *loss, int operand, ptrdiff_t fir
 static SS_INLINE void FN(sigmoid_piece)(const ss_sigmoid *loss, ptrdiff_t n, int given, int wanted, int focal,
                                         double *x, double *t, const double *weight, const double *positive)
 {
+    enum { BESIDE = FN(BESIDE) };
     const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
-    for (ptrdiff_t i = 0; i < n; i += SS_W) {
-        const vd logit = v_load(x + i), target = v_load(t + i), one = v_set1(1.0);
-        const vd w = given ? v_load(weight + i) : one, none = v_sub(one, target);
-        const vd some = given ? v_mul(target, v_load(positive + i)) : target;
-        const ss_logistic s = FN(logistic)(logit);
-        vd item = FN(logistic_loss)(&s, logit, none, some), slope = one;
-        if (wanted) {
-            const vpair by = focal ? ss_pair_of(one) : given ? ss_pair_mul(scale, ss_pair_of(w)) : scale;
-            slope = FN(logistic_slope)(&s, logit, none, some, by);
+    const vd zero = v_set1(0.0), one = v_set1(1.0);
+    for (ptrdiff_t i = 0; i < n; i += BESIDE * SS_W) {
+        vd logit[BESIDE];
+        ss_logistic s[BESIDE];
+        for (int j = 0; j < BESIDE; j++) logit[j] = v_load(x + i + j * SS_W);
+        FN(logistics)(logit, BESIDE, s);
+        for (int j = 0; j < BESIDE; j++) {
+            const ptrdiff_t at = i + j * SS_W;
+            const vd target = v_load(t + at), w = given ? v_load(weight + at) : one, none = v_sub(one, target);
+            const vd some = given ? v_mul(target, v_load(positive + at)) : target;
+            vd item = FN(logistic_loss)(&s[j], logit[j], none, some), slope = one;
+            if (wanted) {
+                const vpair by = focal ? ss_pair_of(one) : given ? ss_pair_mul(scale, ss_pair_of(w)) : scale;
+                slope = FN(logistic_slope)(&s[j], logit[j], none, some, by);
+            }
+            if (focal) {
+                ss_focus(&s[j], logit[j], target, loss->alpha, loss->gamma, &item, &slope);
+                slope = v_mul(slope, scale.hi);
+            }
+            v_store(x + at, given ? ss_part(w, item) : item);
+            if (wanted) v_store(t + at, given ? v_select(v_eq(w, zero), zero, slope) : slope);
         }
-        if (focal) {
-            ss_focus(&s, logit, target, loss->alpha, loss->gamma, &item, &slope);
-            slope = v_mul(slope, scale.hi);
-        }
-        v_store(x + i, given ? ss_part(w, item) : item);
-        if (wanted) v_store(t + i, given ? v_select(v_eq(w, v_set1(0.0)), v_set1(0.0), slope) : slope);
     }
 }
 
 static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t last, ss_total *exact)
 {
-    double x[SS_PIECE + SS_W], t[SS_PIECE + SS_W], weight[SS_PIECE + SS_W], positive[SS_PIECE + SS_W];
+    _Alignas(64) double x[SS_PIECE + STEP], t[SS_PIECE + STEP], weight[SS_PIECE + STEP], positive[SS_PIECE + STEP];
     const int wanted = loss->operands[SS_GRADIENT] != NULL;
     const int given = loss->operands[SS_SCALES] || loss->operands[SS_POSITIVES];
     ss_lanes sum;
     ss_lanes_start(&sum);
-    for (ptrdiff_t i = 0; i < SS_PIECE + SS_W; i++) weight[i] = positive[i] = 1.0;
+    for (ptrdiff_t i = 0; i < SS_PIECE + STEP; i++) weight[i] = positive[i] = 1.0;
     for (ptrdiff_t at = first; at < last; at += SS_PIECE) {
         const ptrdiff_t n = last - at < SS_PIECE ? last - at : SS_PIECE;
         FN(sigmoid_read)(loss, SS_LOGITS, at, n, x);
