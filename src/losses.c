@@ -61,8 +61,8 @@ static int ss_settle(const ss_partial *parts, int count, double *hi, double *lo)
     return ss_roundable(sum.hi) && ss_round(sum, size / fabs(sum.hi) * SS_PARTIAL_ERROR, hi, lo);
 }
 
-/* Returns the power of two by which the sum is to be multiplied: finite losses may have a sum beyond the largest double,
-   and a mean that is not. */
+/* Returns the power of two by which the sum is to be multiplied: finite losses may have a sum beyond the largest
+   double, and a mean that is not. */
 enum { SS_SUM_DOWN = 160 };
 
 static int ss_settle_exactly(const ss_total *sum, double *hi, double *lo)

@@ -36,8 +36,8 @@ struct ss_sigmoid {
 ptrdiff_t ss_check_labels(const int64_t *labels, ptrdiff_t n, ptrdiff_t classes, int ignores, int64_t ignored,
                           int64_t *rows);
 
-/* All rows, or n elements and their sum (hi + lo) 2^d; hi is NULL where that is not wanted. Returns d, which is not 0 only
-   where the sum is beyond the largest double. */
+/* All rows, or n elements and their sum (hi + lo) 2^d; hi is NULL where that is not wanted. Returns d, which is not 0
+   only where the sum is beyond the largest double. */
 void ss_run_loss(const ss_kernels *kernels, int type, const ss_loss *loss, ptrdiff_t rows, int threads);
 int ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi,
                    double *lo);

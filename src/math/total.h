@@ -48,8 +48,8 @@ static inline void ss_total_add(ss_total *sum, double value)
     if (++sum->pending == (1 << 29)) ss_total_carry(sum);
 }
 
-/* The sum times 2^-down as a pair: rounded to a double, and the rest of it. The carry leaves every digit but the last in
-   [0, 2^32); of a negative sum the opposite is taken, so that all digits have one sign. */
+/* The sum times 2^-down as a pair: rounded to a double, and the rest of it. The carry leaves every digit but the last
+   in [0, 2^32); of a negative sum the opposite is taken, so that all digits have one sign. */
 static inline void ss_total_scaled(const ss_total *total, int down, double *hi, double *lo)
 {
     ss_total sum = *total;
