@@ -30,9 +30,9 @@ cdef extern from "losses.h":
     void ss_run_loss(const ss_kernels *table, int type, const ss_loss *loss, Py_ssize_t rows,
                      int threads) noexcept nogil
     int ss_run_sigmoid(const ss_kernels *table, int type, const ss_sigmoid *loss, Py_ssize_t n, int threads,
-                        double *hi, double *lo) noexcept nogil
+                       double *hi, double *lo) noexcept nogil
     int ss_sum_values(const ss_kernels *table, const double *values, Py_ssize_t n, double *hi,
-                       double *lo) noexcept nogil
+                      double *lo) noexcept nogil
     void ss_sum_weights(const double *weights, const int64_t *rows, Py_ssize_t n, double *hi, double *lo) noexcept nogil
 
 
