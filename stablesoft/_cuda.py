@@ -240,7 +240,8 @@ def folder():
 
 # Included by src/cuda/kernels.cu and by what it includes.
 INCLUDES = (
-    "operations.h", "ladder.c", "ladder.h", "ladder_limbs.h", "ladder_const.h", "ladder_exp.h", "isa/vec_cuda.h",
+    "operations.h", "isa/vec_cuda.h", "ladder.c", "ladder.h",
+    *(f"ladder_{name}.h" for name in ("limbs", "const", "exp", "log")),
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64")),
     *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),
