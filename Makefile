@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cuda test-libraries lint bench clean
+.PHONY: help demo test test-cuda test-libraries lint errors bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test-libraries  what the suite runs over array libraries, over PyTorch and JAX"
 	@echo "make test-cuda  compile every CUDA kernel with NVRTC (no GPU needed), and CuPy's part of the suite"
 	@echo "make lint    ruff, cython-lint, mypy, numpydoc"
+	@echo "make errors  the worst error of every function on the hard inputs of the tests, in ulps"
 	@echo "make bench   time beside SciPy, NumPy and, where it is installed, torch"
 	@echo "make clean   remove everything that was built"
 	@echo "Each makes .venv and builds the package first, where that is needed."
@@ -37,6 +38,9 @@ lint: .venv/built .venv/group-lint
 	$(BIN)/numpydoc lint stablesoft/_config.py stablesoft/_cumulative.py stablesoft/_elementwise.py \
 		stablesoft/_losses.py stablesoft/_margin_multiplied.py stablesoft/_margin_scaled.py \
 		stablesoft/_reductions.py stablesoft/caffe.py
+
+errors: .venv/built .venv/group-test
+	$(BIN)/python tools/worst_errors.py
 
 bench: .venv/built .venv/group-bench
 	$(BIN)/python -m benchmarks $(ARGS)

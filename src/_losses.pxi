@@ -90,6 +90,7 @@ cdef void _lay_out(ss_job *job, cnp.ndarray x, int axis, cnp.ndarray gradient, c
     job.mask = job.b = NULL
     job.sign = NULL
     job.cumulative = SS_WHOLE
+    job.terms = NULL
     job.x = <const char *> cnp.PyArray_DATA(x)
     job.y = NULL if gradient is None else <char *> cnp.PyArray_DATA(gradient)
     job.rows = 1
@@ -128,6 +129,7 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
     cdef cnp.npy_intp length
     cdef cnp.ndarray gradient = _empty_like(x) if return_grad else None, scratch
     cdef double hi = 0.0, lo = 0.0, divisor = 1.0
+    cdef int power
     cdef Py_ssize_t k, classes = cnp.PyArray_DIMS(x)[axis]
     for i in range(ndim):
         if i != axis:
@@ -216,12 +218,12 @@ def softmax_loss(x, int axis, labels, targets, weights, ignored, double smoothin
 
 
 cdef object _offer(object logits, object labels, object axis, object ignore_index, object reduction, object return_grad,
-                   double z_loss, double gamma):
+                   double gamma):
     """The plain call: integer labels, no weights. None where anything else is asked for."""
     cdef loss_options options
     cdef cnp.ndarray rows
     cdef Py_ssize_t place
-    if not _takes(logits) or type(axis) is not int or type(return_grad) is not bool or not type(reduction) is str \
+    if not _takes(logits) or type(axis) is not int or type(return_grad) is not bool or type(reduction) is not str \
             or not _reduction(reduction, &options):
         return None
     place = axis
@@ -239,7 +241,7 @@ cdef object _offer(object logits, object labels, object axis, object ignore_inde
         return None
     options.weighs = False
     options.smoothing = 0.0
-    options.z_loss = z_loss
+    options.z_loss = 0.0
     options.gamma = gamma
     options.factor = 1.0
     options.divisor = -1.0
@@ -252,7 +254,7 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
     """Door of stablesoft.softmax_cross_entropy."""
     if weight is None and type(label_smoothing) is float and label_smoothing == 0.0 \
             and type(z_loss) is float and z_loss == 0.0:
-        result = _offer(logits, labels, axis, ignore_index, reduction, return_grad, 0.0, 0.0)
+        result = _offer(logits, labels, axis, ignore_index, reduction, return_grad, 0.0)
         if result is not None:
             return result
     return definitions["softmax_cross_entropy"](
@@ -264,7 +266,7 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
                        return_grad=False):
     """Door of stablesoft.softmax_focal_loss."""
     if alpha is None and type(gamma) is float and 0.0 <= gamma < INFINITY:
-        result = _offer(logits, labels, axis, ignore_index, reduction, return_grad, 0.0, gamma)
+        result = _offer(logits, labels, axis, ignore_index, reduction, return_grad, gamma)
         if result is not None:
             return result
     return definitions["softmax_focal_loss"](logits, labels, axis, alpha=alpha, gamma=gamma, ignore_index=ignore_index,
@@ -314,6 +316,7 @@ def sigmoid_loss(x, targets, weights, positives, bint focal, double alpha, doubl
     cdef int type_index = type_num == cnp.NPY_DOUBLE
     cdef Py_ssize_t size = cnp.PyArray_SIZE(logits)
     cdef double hi = 0.0, lo = 0.0
+    cdef int power
     _reduction(reduction, &options)
     if not options.mean:
         divisor = 1.0
@@ -346,7 +349,7 @@ cdef object _offer_sigmoid(object logits, object targets, object reduction, obje
             or cnp.PyArray_TYPE(<cnp.ndarray> logits) != cnp.PyArray_TYPE(<cnp.ndarray> targets) \
             or not cnp.PyArray_SAMESHAPE(logits, targets):
         return None
-    return sigmoid_loss(logits, targets, None, None, focal, float("nan"), gamma, 1.0, -1.0, reduction, return_grad)
+    return sigmoid_loss(logits, targets, None, None, focal, NAN, gamma, 1.0, -1.0, reduction, return_grad)
 
 
 def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, reduction="mean", return_grad=False):

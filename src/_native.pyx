@@ -13,7 +13,7 @@ import numpy as np
 
 from libc.stdint cimport int64_t
 
-from libc.math cimport INFINITY, fma, ldexp
+from libc.math cimport INFINITY, NAN, fma, ldexp
 
 cnp.import_array()
 

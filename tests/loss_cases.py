@@ -118,20 +118,28 @@ def targets_of(case, row):
     return {"0 and 1": zeros, "1 and 0": 1 - zeros}
 
 
-def check(case, exact, loss, gradient, what, scale=1):
-    """Loss and gradient of a row, or of elements, are within the bound; the gradient of `scale` times the loss."""
+def errors(case, exact, loss, gradient, scale=1):
+    """(error in ulps, place, what was got, exact value) at the worst of the losses, and of the gradient."""
     dtype = gradient.dtype
     rows = exact if isinstance(exact, list) else [exact]
-    assert np.asarray(loss).dtype == dtype
-    error, place = worst(loss, [one.loss for one in rows], dtype)
-    assert error <= case.bound, f"{case.id} {what}: loss {place} is {error:.3g} ulp off: {loss!r}"
+    losses = [one.loss for one in rows]
+    error, place = worst(loss, losses, dtype)
+    yield error, place, np.ravel(loss)[place], losses[place]
     values = [scale * value for one in rows for value in one.gradient]
     units = [scale * unit for one in rows for unit in one.units] if case.parts else None
     error, place = worst_of_parts(gradient, values, units, dtype) if case.parts else worst(gradient, values, dtype)
-    assert error <= case.bound, (
-        f"{case.id} {what}: gradient {place} is {error:.3g} ulp off: "
-        f"{np.ravel(gradient)[place]!r}, not {values[place]:.20g}"
-    )
+    yield error, place, np.ravel(gradient)[place], values[place]
+
+
+def check(case, exact, loss, gradient, what, scale=1):
+    """Loss and gradient of a row, or of elements, are within the bound; the gradient of `scale` times the loss."""
+    assert np.asarray(loss).dtype == gradient.dtype
+    for name, (error, place, got, value) in zip(
+        ("loss", "gradient"), errors(case, exact, loss, gradient, scale), strict=True
+    ):
+        assert error <= case.bound, (
+            f"{case.id} {what}: {name} {place} is {error:.3g} ulp off: {got!r}, not {value:.20g}"
+        )
 
 
 def worst_of_parts(got, exact, units, dtype):

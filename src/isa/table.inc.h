@@ -24,6 +24,10 @@
 #define BLOCK_AHEAD 2048 /* bytes of a block that are on their way from memory before they are read */
 /* Elements that go through a buffer at a time, where loops take one operand and give another. */
 #define SS_PIECE 512
+#define SS_GATHER(real, to, from, step, count) \
+    for (ptrdiff_t j = 0; j < (count); j++) memcpy((to) + j, (from) + j * (step), sizeof(real))
+#define SS_SCATTER(real, to, step, from, count) \
+    for (ptrdiff_t j = 0; j < (count); j++) memcpy((to) + j * (step), (from) + j, sizeof(real))
 
 #include "../math/elementwise.h"
 #include "../loops/loss_sums.inc.h"

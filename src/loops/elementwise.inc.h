@@ -22,11 +22,6 @@ static inline vd ss_mend(vd a, vd b, vd value, vm cancelled, int single, double 
     return v_load(y);
 }
 
-#define SS_GATHER(real, to, from, step, count) \
-    for (ptrdiff_t j = 0; j < (count); j++) memcpy((to) + j, (from) + j * (step), sizeof(real))
-#define SS_SCATTER(real, to, step, from, count) \
-    for (ptrdiff_t j = 0; j < (count); j++) memcpy((to) + j * (step), (from) + j, sizeof(real))
-
 #define SS_RUN(name, type, real) \
     static void name##_run_##type(const real *x, real *y, ptrdiff_t n) /* n: whole vectors */ \
     { \

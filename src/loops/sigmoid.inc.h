@@ -26,14 +26,14 @@ static void FN(sigmoid_read)(const ss_sigmoid *loss, int operand, ptrdiff_t firs
 {
     for (ptrdiff_t done = 0, count, step; done < n; done += count) {
         const char *from = ss_run_of(loss, operand, first + done, n - done, &step, &count);
-        if (step == (ptrdiff_t)sizeof(REAL)) {
-            const REAL *values = (const REAL *)from;
-            for (ptrdiff_t i = 0; i < count; i++) to[done + i] = (double)values[i];
-            continue;
+        REAL values[SS_PIECE];
+        if (step != (ptrdiff_t)sizeof(REAL)) {
+            SS_GATHER(REAL, values, from, step, count);
+            from = (const char *)values;
         }
         for (ptrdiff_t i = 0; i < count; i++) {
-            REAL value;
-            memcpy(&value, from + i * step, sizeof value);
+            REAL value; /* a copy, since an array need not be aligned */
+            memcpy(&value, from + i * (ptrdiff_t)sizeof(REAL), sizeof value);
             to[done + i] = (double)value;
         }
     }
@@ -44,15 +44,9 @@ static void FN(sigmoid_write)(const ss_sigmoid *loss, int operand, ptrdiff_t fir
 {
     for (ptrdiff_t done = 0, count, step; done < n; done += count) {
         char *to = ss_run_of(loss, operand, first + done, n - done, &step, &count);
-        if (step == (ptrdiff_t)sizeof(REAL)) {
-            REAL *values = (REAL *)to;
-            for (ptrdiff_t i = 0; i < count; i++) values[i] = (REAL)from[done + i];
-            continue;
-        }
-        for (ptrdiff_t i = 0; i < count; i++) {
-            const REAL value = (REAL)from[done + i];
-            memcpy(to + i * step, &value, sizeof value);
-        }
+        REAL values[SS_PIECE], *results = step == (ptrdiff_t)sizeof(REAL) ? (REAL *)to : values; /* new, so aligned */
+        for (ptrdiff_t i = 0; i < count; i++) results[i] = (REAL)from[done + i];
+        if (results == values) SS_SCATTER(REAL, to, step, values, count);
     }
 }
 
