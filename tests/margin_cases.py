@@ -101,7 +101,7 @@ HARD = tuple(vectors("float64"))
 
 
 def errors(name, x, weight, labels, dtype, digits=60, **options):
-    """(error, what was got, exact value) at the worst of the losses and of both gradients, in the units of the bounds."""
+    """(error, got, exact) at the worst of the losses and of both gradients, in the units of the bounds."""
     function, given_options, kind = LOSSES[name]
     if "gradient" in options:
         kind = replace(kind, detached=options["gradient"] == "detached")

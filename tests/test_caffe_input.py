@@ -7,9 +7,9 @@ import math
 import array_api_strict
 import numpy as np
 import pytest
-from exact_caffe import upstream_batch
 
 import stablesoft
+from exact_caffe import upstream_batch
 from stablesoft import caffe
 
 MODES = (None, "full", "valid", "batch_size", "none")
