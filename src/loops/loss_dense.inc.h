@@ -8,6 +8,14 @@ typedef struct {
     double x[TILE + STEP];
 } FN(dense_tile);
 
+/* The probability of class i. */
+static inline double FN(dense_target)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, ptrdiff_t i)
+{
+    REAL t = (REAL)(i == label);
+    if (loss->targets) memcpy(&t, loss->targets + at.mask + i * loss->job.reduced_mask[0], sizeof t);
+    return (double)t;
+}
+
 /* x, and a as pairs, of classes [first, first + n). */
 static void FN(dense_read)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, ptrdiff_t first, ptrdiff_t n,
                            FN(dense_tile) *tile)
@@ -16,10 +24,9 @@ static void FN(dense_read)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, 
     REAL buffer[TILE + STEP];
     const REAL *x = FN(tile)(job, at, first, n, 0.0, buffer);
     for (ptrdiff_t i = 0; i < n; i++) {
-        REAL t = (REAL)(first + i == label);
-        if (loss->targets) memcpy(&t, loss->targets + element_offsets(job, at, first + i).mask, sizeof t);
+        const double t = FN(dense_target)(loss, at, label, first + i);
         tile->x[i] = (double)x[i];
-        tile->hi[i] = (double)t;
+        tile->hi[i] = t;
         tile->lo[i] = loss->weights ? loss->weights[first + i] : 1.0;
     }
     for (ptrdiff_t i = n; i < n + SS_W; i++) tile->x[i] = tile->hi[i] = tile->lo[i] = 0.0;
@@ -40,10 +47,9 @@ static int FN(dense_beyond)(const ss_loss *loss, ss_offsets at, ptrdiff_t label,
 {
     double least = INFINITY, most = 0.0, far = 0.0;
     for (ptrdiff_t i = 0; i < loss->job.n; i++) {
-        REAL t = (REAL)(i == label);
-        if (loss->targets) memcpy(&t, loss->targets + element_offsets(&loss->job, at, i).mask, sizeof t);
+        const double t = FN(dense_target)(loss, at, label, i);
         const double weight = loss->weights ? loss->weights[i] : 1.0;
-        const double a = fabs((double)t + loss->smoothing * (1.0 - (double)t)), x = FN(loss_element)(&loss->job, at, i);
+        const double a = fabs(t + loss->smoothing * (1.0 - t)), x = FN(loss_element)(&loss->job, at, i);
         if (a == 0.0 || weight == 0.0) continue;
         const double size = fabs(a * weight);
         if (size < least) least = size;
@@ -219,9 +225,7 @@ static int FN(dense_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t *label,
     *label = 0;
     *weight = 0.0;
     for (ptrdiff_t i = 0; i < loss->job.n; i++) {
-        REAL t;
-        memcpy(&t, loss->targets + element_offsets(&loss->job, at, i).mask, sizeof t);
-        const double smoothed = (double)t + loss->smoothing * (1.0 - (double)t); /* of one class */
+        const double t = FN(dense_target)(loss, at, -1, i), smoothed = t + loss->smoothing * (1.0 - t); /* of one class */
         const double factor = loss->weights ? loss->weights[i] : 1.0, a = smoothed * factor;
         if (smoothed == 0.0 || factor == 0.0) continue;
         if (found++) return 0;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Softmax cross-entropy of rows with one label: loss and gradient in one read of the logits. The row is summed as for
-   log_softmax (without its peak); the terms of a row of up to TILE elements are kept for the gradient. */
+   log_softmax (without its peak); the terms of a row of up to TILE elements are kept for the gradient. The classes lie
+   along one dimension. */
 
 static double FN(loss_element)(const ss_job *job, ss_offsets at, ptrdiff_t i)
 {
     REAL value;
-    memcpy(&value, job->x + element_offsets(job, at, i).x, sizeof value);
+    memcpy(&value, job->x + at.x + i * job->reduced_x[0], sizeof value);
     return (double)value;
 }
 
 static void FN(loss_put)(const ss_job *job, ss_offsets at, ptrdiff_t i, double value)
 {
     const REAL rounded = (REAL)value;
-    memcpy(job->y + element_offsets(job, at, i).y, &rounded, sizeof rounded);
+    memcpy(job->y + at.y + i * job->reduced_y[0], &rounded, sizeof rounded);
 }
 
 /* A row whose loss and every element of whose gradient are one value, 0 or NaN. */

@@ -96,6 +96,7 @@ static inline void ss_label_focus(double gamma, const ss_label *end, vpair inver
 static inline int ss_focus_beyond(double gamma, double q, double unit)
 {
     int exponent;
+    if (gamma == 0.0) return 0;
     frexp(q, &exponent);
     return gamma > SS_FOCUS_MOST || (q != 0.0 && gamma * (exponent + unit) < -900.0);
 }
