@@ -41,6 +41,9 @@ struct ss_sigmoid {
     double scale_hi, scale_lo;
 };
 
+/* The loss of one element and its slope, for any magnitudes. */
+double ss_loss_of_logit(const ss_sigmoid *loss, double x, double t, double weight, double positive, double *slope);
+
 /* The first row whose label lies outside [0, classes) and is not the ignored one, or -1.
    `rows` gets the labels, -1 for the ignored. */
 ptrdiff_t ss_check_labels(const int64_t *labels, ptrdiff_t n, ptrdiff_t classes, int ignores, int64_t ignored,

@@ -67,12 +67,14 @@ static inline ss_wide ss_wide_add(ss_wide a, ss_wide b)
 
 static inline ss_wide ss_wide_sub(ss_wide a, ss_wide b) { return ss_wide_add(a, ss_wide_neg(b)); }
 
-/* e^-a for a >= 0; nothing below 2^-6400, which no product of four doubles brings back. r = -a - k ln2, and then e^(r/256) by its series, squared eight times.
-   Relative error 2^-88. */
+/* e^-a for a >= 0: r = -a - k ln2, and then e^(r/256) by its series, squared eight times. Relative error 2^-88.
+   Below 2^-6400, which no product of four doubles brings back, the power of two has to do. */
 static inline ss_wide ss_wide_exp_of_minus(ss_wide a)
 {
     if (ss_wide_none(a) || a.unit < -130.0) return ss_wide_of(1.0);
-    if (a.unit > 13.0 || ss_wide_double(a) > 4500.0) return ss_wide_of(0.0);
+    if (isinf(a.value.hi)) return ss_wide_of(0.0);
+    if (a.unit > 13.0 || ss_wide_double(a) > 4500.0)
+        return ss_wide_pair(ss_pair_set1(1.0), -rint(fmin(ss_wide_double(a), 1e306) * SS_LOG2E));
     const int unit = (int)a.unit;
     const double k = -rint(ldexp(a.value.hi, unit) * SS_LOG2E);
     vpair r = ss_pair(-ldexp(a.value.hi, unit), -ldexp(a.value.lo, unit));

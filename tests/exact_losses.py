@@ -141,14 +141,13 @@ def exact_sigmoid_loss(x, target, weight=1.0, positive=1.0, gamma=None, alpha=No
     if gamma is not None:
         q = CTX.add(CTX.multiply(none, above), CTX.multiply(t, below))
         p = CTX.add(CTX.multiply(none, below), CTX.multiply(t, above))
-        power = raised(p, q, gamma, CTX)
-        if alpha is not None:
-            share = Decimal(alpha)
-            power = CTX.multiply(power, CTX.add(CTX.multiply(share, t), CTX.multiply(WIDE.subtract(ONE, share), none)))
+        shares = [ONE if alpha is None else Decimal(alpha), ONE if alpha is None else WIDE.subtract(ONE, Decimal(alpha))]
+        share = CTX.add(CTX.multiply(shares[0], t), CTX.multiply(shares[1], none))
+        power = CTX.multiply(raised(p, q, gamma, CTX), share)
         if q and not loss.is_infinite():
             spread = CTX.divide(CTX.multiply(above, below), q)
             parts.append(CTX.multiply(CTX.multiply(Decimal(gamma), CTX.multiply(loss, spread)), CTX.subtract(none, t)))
-        loss = CTX.multiply(power, loss) if power else ZERO
+        loss = CTX.multiply(power, loss) if power else loss if q and share and loss.is_infinite() else ZERO
         parts = [CTX.multiply(power, part) for part in parts]
     parts = [CTX.multiply(w, part) for part in parts]
     loss = CTX.multiply(w, loss) if w else ZERO

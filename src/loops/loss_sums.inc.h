@@ -92,13 +92,13 @@ static inline void ss_label_focus(double gamma, const ss_label *end, vpair inver
     *on_gradient = ss_pair_select(none, nothing, ss_pair_mul(*on_loss, ss_pair_add(one, slope)));
 }
 
-/* Whether (q 2^unit)^gamma is too small, or gamma too large for the digits of q. */
+/* Whether a focused loss, (q 2^unit)^(gamma + 1) and more, is too small, or gamma too large for the digits of q. */
 static inline int ss_focus_beyond(double gamma, double q, double unit)
 {
     int exponent;
     if (gamma == 0.0) return 0;
     frexp(q, &exponent);
-    return gamma > SS_FOCUS_MOST || (q != 0.0 && gamma * (exponent + unit) < -900.0);
+    return gamma > SS_FOCUS_MOST || (q != 0.0 && (gamma + 1.0) * (exponent + unit) < -500.0);
 }
 
 /* Whether z L^2 could leave the range, or the digits of L = peak + excess that are lost where the two cancel show in
