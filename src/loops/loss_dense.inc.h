@@ -49,7 +49,7 @@ static int FN(dense_beyond)(const ss_loss *loss, ss_offsets at, ptrdiff_t label,
     for (ptrdiff_t i = 0; i < loss->job.n; i++) {
         const double t = FN(dense_target)(loss, at, label, i);
         const double weight = loss->weights ? loss->weights[i] : 1.0;
-        const double a = fabs(t + loss->smoothing * (1.0 - t)), x = FN(loss_element)(&loss->job, at, i);
+        const double a = fabs((1.0 - loss->smoothing) * t + loss->smoothing), x = FN(loss_element)(&loss->job, at, i);
         if (a == 0.0 || weight == 0.0) continue;
         const double size = fabs(a * weight);
         if (size < least) least = size;
@@ -225,7 +225,8 @@ static int FN(dense_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t *label,
     *label = 0;
     *weight = 0.0;
     for (ptrdiff_t i = 0; i < loss->job.n; i++) {
-        const double t = FN(dense_target)(loss, at, -1, i), smoothed = t + loss->smoothing * (1.0 - t); /* of one class */
+        const double t = FN(dense_target)(loss, at, -1, i);
+        const double smoothed = (1.0 - loss->smoothing) * t + loss->smoothing; /* of one class */
         const double factor = loss->weights ? loss->weights[i] : 1.0, a = smoothed * factor;
         if (smoothed == 0.0 || factor == 0.0) continue;
         if (found++) return 0;
