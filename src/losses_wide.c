@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    The losses once more, for any magnitude of logits, probabilities, weights and powers: what the loops leave out because
    a number could leave the range of doubles, or lose its digits, on the way. Numbers have exponents of their own, terms
-   are relative to the peak, good to 2^-88, and sums exact; it takes a microsecond or so for each element. */
+   are relative to the peak, good to 2^-88, and sums exact; it takes some microseconds for each element. */
 #include "isa/prelude.h"
 #include "isa/vec_base.h"
 #include "math/pair.h"

@@ -80,10 +80,13 @@ static inline ss_wide ss_wide_exp_of_minus(ss_wide a)
     vpair r = ss_pair(-ldexp(a.value.hi, unit), -ldexp(a.value.lo, unit));
     r = ss_pair_sub(r, ss_two_prod(k, SS_LN2_HI));
     r = ss_pair_sub(r, ss_two_prod(k, SS_LN2_LO));
-    r = ss_pair_scale(r, 0x1p-8);
-    const vpair one = ss_pair_set1(1.0);
-    vpair power = one;
-    for (int j = 10; j > 0; j--) power = ss_pair_add(one, ss_pair_mul(power, ss_pair_div(r, ss_pair_set1(j))));
+    r = ss_pair_scale(r, 0x1p-8); /* |r| < 2^-9: from r^4 on doubles have digits enough */
+    const vpair square = ss_pair_mul(r, r), cube = ss_pair_div(ss_pair_mul(square, r), ss_pair_set1(6.0));
+    double tail = 1.0;
+    for (int j = 9; j > 4; j--) tail = 1.0 + tail * r.hi / j;
+    vpair power = ss_pair_add(cube, ss_pair_of(square.hi * square.hi / 24.0 * tail));
+    power = ss_pair_add(ss_pair_add(ss_pair_scale(square, 0.5), power), r);
+    power = ss_pair_add(ss_pair_set1(1.0), power);
     for (int j = 0; j < 8; j++) power = ss_pair_mul(power, power);
     return ss_wide_pair(power, k);
 }

@@ -141,7 +141,10 @@ def exact_sigmoid_loss(x, target, weight=1.0, positive=1.0, gamma=None, alpha=No
     if gamma is not None:
         q = CTX.add(CTX.multiply(none, above), CTX.multiply(t, below))
         p = CTX.add(CTX.multiply(none, below), CTX.multiply(t, above))
-        shares = [ONE if alpha is None else Decimal(alpha), ONE if alpha is None else WIDE.subtract(ONE, Decimal(alpha))]
+        shares = [
+            ONE if alpha is None else Decimal(alpha),
+            ONE if alpha is None else WIDE.subtract(ONE, Decimal(alpha)),
+        ]
         share = CTX.add(CTX.multiply(shares[0], t), CTX.multiply(shares[1], none))
         power = CTX.multiply(raised(p, q, gamma, CTX), share)
         if q and not loss.is_infinite():

@@ -24,7 +24,9 @@ def assert_close(got, exact, dtype, bound, parts, what):
     if parts and max(unit.adjusted() for unit in exact.units) > 300:  # no ulp of it exists
         return
     error, place = (
-        worst_of_parts(gradient, exact.gradient, exact.units, dtype) if parts else worst(gradient, exact.gradient, dtype)
+        worst_of_parts(gradient, exact.gradient, exact.units, dtype)
+        if parts
+        else worst(gradient, exact.gradient, dtype)
     )
     assert error <= bound, (
         f"gradient[{place}] {gradient.flat[place]!r}, not {exact.gradient[place]:.20g}: {error:.3g} ulp, {what}"
@@ -197,7 +199,9 @@ def test_any_sigmoid(seed, dtype):
     random = randoms.Random(seed)
     for _ in range(100):
         x, options = draw_row(random, dtype)[0], {}
-        t = random.choice([0.0, 1.0, random.random(), 10 ** random.uniform(-44, 0), 1 - 2.0 ** -random.randrange(1, 24)])
+        t = random.choice(
+            [0.0, 1.0, random.random(), 10 ** random.uniform(-44, 0), 1 - 2.0 ** -random.randrange(1, 24)]
+        )
         if random.random() < 0.4:
             options = {"weight": draw_positive(random, dtype), "pos_weight": draw_positive(random, dtype)}
         elif random.random() < 0.6:
