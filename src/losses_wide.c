@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   The losses once more, for any magnitude of logits, probabilities, weights and powers: what the loops leave out because
-   a number could leave the range of doubles, or lose its digits, on the way. Numbers have exponents of their own, terms
-   are relative to the peak, good to 2^-88, and sums exact; it takes some microseconds for each element. */
+   The losses once more, for any magnitude of logits, probabilities, weights and powers: what the loops leave out,
+   because a number could leave the range of doubles, or lose its digits, on the way. Numbers have exponents of their
+   own, terms are relative to the peak, good to 2^-88, and sums exact; it takes some microseconds for each element. */
 #include "isa/prelude.h"
 #include "isa/vec_base.h"
 #include "math/pair.h"
@@ -18,7 +18,8 @@ typedef struct {
     ss_wide excess, log; /* log of the total, and with the peak: logsumexp */
 } wide_row;
 
-/* What a class of factor a contributes: a focus cost to the loss, and with h = a slope p (sum of h) - h to the gradient. */
+/* What a class of factor a contributes: a focus cost to the loss, and with h = a slope p (sum of h) - h to the
+   gradient. */
 typedef struct {
     ss_wide term, others, cost, focus, slope;
 } wide_class;

@@ -1,4 +1,4 @@
-"""Losses of unusual arrays: no rows, no classes or one, many dimensions, strides of 0, every integer dtype of labels."""
+"""Losses of unusual arrays: no rows, no classes or one, many dimensions, strides of 0, every dtype of labels."""
 
 import numpy as np
 import pytest

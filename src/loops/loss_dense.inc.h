@@ -41,8 +41,8 @@ static void FN(dense_read)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, 
     }
 }
 
-/* Whether a row with these factors is within reach of doubles. Given probabilities have all their digits even where they
-   are subnormal; beside a larger one these are enough. */
+/* Whether doubles cannot carry the factors of a row, or its logits. Given probabilities have all their digits even
+   where they are subnormal; beside a larger one that is enough. */
 static int FN(dense_beyond)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, double peak)
 {
     double least = INFINITY, most = 0.0, far = 0.0;

@@ -57,12 +57,13 @@ typedef struct {
     int cost_anew, slope_anew; /* where a number could leave the range on the way to a result within it */
 } FN(slope);
 
-/* Loss and gradient, where wanted, of a row of any magnitude; its label counts only where there are no probabilities. */
+/* Loss and, if wanted, gradient of a row of any magnitude; its label counts only where there are no probabilities. */
 static double FN(loss_anew)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, int gradient)
 {
     const ss_job *job = &loss->job;
-    const ss_place place = {job->x + at.x, loss->targets ? loss->targets + at.mask : NULL, job->y ? job->y + at.y : NULL};
-    return ss_loss_of_row(loss, SINGLE, place, loss->targets ? -1 : label, gradient);
+    const char *targets = loss->targets ? loss->targets + at.mask : NULL;
+    const ss_place place = {job->x + at.x, targets, job->y ? job->y + at.y : NULL};
+    return ss_loss_of_row(loss, SINGLE, place, targets ? -1 : label, gradient);
 }
 
 /* Within these powers of two a row is computed in doubles, beyond them anew. */
@@ -135,13 +136,15 @@ static SS_INLINE double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, pt
         const vm cut = v_lt(near, v_sub(peak, v_set1(SS_TERM_REACH - 1.0)));
         FN(add_z_loss)(loss->z_loss, highest, &end, term, cut, &item, by);
     }
-    const double cost = fabs(lane(end.loss.hi)), size = fabs(lane(by->factor.hi)), whole = fabs(loss->scale_hi * weight);
+    const double cost = fabs(lane(end.loss.hi));
+    const double on_p = fabs(lane(by->factor.hi)), by_all = fabs(loss->scale_hi * weight);
+    const double least = fmin(on_p, by_all), most = fmax(on_p, by_all);
     by->cost_anew = ss_focus_beyond(loss->gamma, lane(end.others.hi), by->others_unit) ||
                     ss_z_loss_beyond(loss->z_loss, lane(highest), lane(end.excess.hi)) ||
                     (isinf(cost) && lane(mine) > -INFINITY) ||
                     (cost < SS_LOSS_LEAST && (fabs(weight) > 1.0 || loss->gamma != 0.0 || loss->z_loss != 0.0));
     by->slope_anew = by->cost_anew || shift != 0.0 || by->exponent - by->unit < SS_SLOPE_BETWEEN ||
-                     !(size < SS_SLOPE_MOST && size > SS_SLOPE_LEAST && whole < SS_SLOPE_MOST && whole > SS_SLOPE_LEAST);
+                     isnan(on_p) || isnan(by_all) || least <= SS_SLOPE_LEAST || most >= SS_SLOPE_MOST;
     return lane(v_mul(v_add(item.hi, item.lo), v_set1(weight)));
 }
 
