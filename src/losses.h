@@ -20,6 +20,16 @@ struct ss_loss {
     double scale_hi, scale_lo;
 };
 
+/* Where a row lies, and its gradient and probabilities, where there are any. */
+typedef struct {
+    const char *x, *targets;
+    char *y;
+} ss_place;
+
+/* The loss of a row of finite peak whose label is `label`, or with probabilities (negative), for any magnitudes; writes
+   the gradient, too, if asked for. */
+double ss_loss_of_row(const ss_loss *loss, int single, ss_place at, ptrdiff_t label, int gradient);
+
 /* Losses of logits against targets, element by element in C order. */
 enum { SS_LOGITS, SS_TARGETS, SS_SCALES, SS_POSITIVES, SS_GRADIENT, SS_ITEMS, SS_OPERANDS };
 struct ss_sigmoid {
@@ -30,6 +40,9 @@ struct ss_sigmoid {
     double alpha, gamma; /* of the focal loss; alpha is NaN where not given */
     double scale_hi, scale_lo;
 };
+
+/* The loss of one element and its slope, for any magnitudes. */
+double ss_loss_of_logit(const ss_sigmoid *loss, double x, double t, double weight, double positive, double *slope);
 
 /* The first row whose label lies outside [0, classes) and is not the ignored one, or -1.
    `rows` gets the labels, -1 for the ignored. */

@@ -39,11 +39,14 @@ def _probabilities(row, digits):
     return found, WIDE.add(peak, log_total)
 
 
-def raised(q, gamma, ctx):
-    """q^gamma for 0 <= q <= 1."""
-    if gamma == 0 or q == 1:
+def raised(p, q, gamma, ctx):
+    """q^gamma for 0 <= q <= 1 and p = 1 - q, either of which may be tiny."""
+    if gamma == 0 or p == 0:
         return ONE
-    return exp_dec(ctx.multiply(Decimal(gamma), ctx.ln(q)), ctx) if q else ZERO
+    if q == 0:
+        return ZERO
+    log = log1p_dec(ctx.divide(p, q), ctx).copy_negate()
+    return exp_dec(ctx.multiply(Decimal(gamma), log), ctx)
 
 
 def _factors(n, label, probabilities, weight, smoothing, ctx):
@@ -68,7 +71,7 @@ def _softmax_attempt(row, a, z_loss, gamma, digits):
         if one == 0:
             slopes.append(ZERO)
             continue
-        focus = ctx.multiply(one, raised(q, gamma, ctx))
+        focus = ctx.multiply(one, raised(p, q, gamma, ctx))
         loss.append(ctx.multiply(focus, cost) if focus else ZERO)
         growth = ctx.divide(ctx.multiply(p, cost), q) if p and q else ZERO  # p log p / q: 0 where p = 0 or q^gamma = 0
         slopes.append(ctx.multiply(focus, ctx.add(ONE, ctx.multiply(Decimal(gamma), growth))))
@@ -137,14 +140,17 @@ def exact_sigmoid_loss(x, target, weight=1.0, positive=1.0, gamma=None, alpha=No
     parts = [CTX.multiply(none, above), CTX.multiply(some, below).copy_negate()]
     if gamma is not None:
         q = CTX.add(CTX.multiply(none, above), CTX.multiply(t, below))
-        power = raised(q, gamma, CTX)
-        if alpha is not None:
-            share = Decimal(alpha)
-            power = CTX.multiply(power, CTX.add(CTX.multiply(share, t), CTX.multiply(WIDE.subtract(ONE, share), none)))
+        p = CTX.add(CTX.multiply(none, below), CTX.multiply(t, above))
+        shares = [
+            ONE if alpha is None else Decimal(alpha),
+            ONE if alpha is None else WIDE.subtract(ONE, Decimal(alpha)),
+        ]
+        share = CTX.add(CTX.multiply(shares[0], t), CTX.multiply(shares[1], none))
+        power = CTX.multiply(raised(p, q, gamma, CTX), share)
         if q and not loss.is_infinite():
             spread = CTX.divide(CTX.multiply(above, below), q)
             parts.append(CTX.multiply(CTX.multiply(Decimal(gamma), CTX.multiply(loss, spread)), CTX.subtract(none, t)))
-        loss = CTX.multiply(power, loss) if power else ZERO
+        loss = CTX.multiply(power, loss) if power else loss if q and share and loss.is_infinite() else ZERO
         parts = [CTX.multiply(power, part) for part in parts]
     parts = [CTX.multiply(w, part) for part in parts]
     loss = CTX.multiply(w, loss) if w else ZERO

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+import stablesoft
 from exact import in_units, ulp, ulp_error, worst
 from exact_losses import exact_sigmoid_loss, exact_softmax_loss
 
@@ -81,6 +82,35 @@ CASES = [
     LossCase("sigmoid_focal_loss", 4, {"gamma": 0.5, "alpha": 0.25}),
     LossCase("sigmoid_focal_loss", 4, {"gamma": 3.7}),
 ]
+# Losses whose sum lies half-way between two values of 60 bits, or too little beside it for the error of partial sums;
+# rounded to one or to the other it gives different doubles. Beside large ones pairs lose all that matters.
+_ROUND, _TIE, _LITTLE = 2.0**-53, 2.0**-61, 2.0**-100
+DOUBTFUL = {
+    "half-way": [1.0, _ROUND, _TIE],
+    "a little above": [1.0, _ROUND, _TIE, _LITTLE],
+    "a little below": [1.0, _ROUND, _TIE, -_LITTLE],
+    "half-way, odd": [1.0, 3 * _ROUND, -_TIE],
+    "a little above, odd": [1.0, 3 * _ROUND, -_TIE, _LITTLE],
+    "a little below, odd": [1.0, 3 * _ROUND, -_TIE, -_LITTLE],
+    "negative": [-1.0, -_ROUND, -_TIE, -_LITTLE],
+    "beside large ones": [2.0**60, 1.0, -(2.0**60), _ROUND, _TIE, _LITTLE],
+}
+
+
+def doubtful_softmax(losses):
+    """The sum of these losses: a label 1024 below the peak costs 1024, and its weight makes that what is wanted."""
+    x = np.full((losses.size, losses.size + 1), -np.inf)
+    rows = np.arange(losses.size)
+    x[rows, rows], x[:, -1] = -1024.0, 0.0
+    weight = np.append(losses / 1024, 0)
+    return stablesoft.softmax_cross_entropy(x, rows, weight=weight, reduction="sum")
+
+
+def doubtful_sigmoid(losses):
+    return stablesoft.sigmoid_cross_entropy(np.full(losses.size, 512.0), np.zeros(losses.size), weight=losses / 512,
+                                            reduction="sum")  # fmt: skip
+
+
 SOFTMAX = [case for case in CASES if not case.sigmoid]
 SIGMOID = [case for case in CASES if case.sigmoid]
 

@@ -61,6 +61,14 @@ def loss_digests(dtype, batch):
     return found
 
 
+def doubtful_sums():
+    """Sums over enough items for threads, in orders that divide them differently."""
+    random = np.random.default_rng(3)
+    for name, values in loss_cases.DOUBTFUL.items():
+        items = np.r_[values, np.zeros(60_000)]
+        yield f"sum {name}", digest(*(loss_cases.doubtful_sigmoid(random.permutation(items)) for _ in range(4)))
+
+
 def margins():
     """Margin losses of a batch that BLAS divides among its threads, with some vectors at angle 0 or pi to a class."""
     x, weight, labels = normal(60, 130), normal(110, 130), np.arange(60) % 7
@@ -98,6 +106,8 @@ def digests(batch):
             found[f"logsumexp b {dtype}"] = digest(*stablesoft.logsumexp(a, axis=1, b=b, return_sign=True))
     if batch in ("all", "blocks", "margin"):
         found.update(margins())
+    if batch in ("all", "blocks"):
+        found.update(doubtful_sums())
     return found
 
 

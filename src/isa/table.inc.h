@@ -42,6 +42,7 @@
 #include "../loops/loss_rows.inc.h"
 #include "../loops/loss_dense.inc.h"
 #include "../loops/loss_blocks.inc.h"
+#include "../loops/sigmoid_wide.inc.h"
 #include "../loops/sigmoid.inc.h"
 #undef REAL
 #undef SINGLE
@@ -55,6 +56,7 @@
 #include "../loops/loss_rows.inc.h"
 #include "../loops/loss_dense.inc.h"
 #include "../loops/loss_blocks.inc.h"
+#include "../loops/sigmoid_wide.inc.h"
 #include "../loops/sigmoid.inc.h"
 #undef REAL
 #undef SINGLE

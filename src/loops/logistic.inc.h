@@ -122,9 +122,11 @@ static inline void ss_focus(const ss_logistic *s, vd x, vd target, double alpha,
 {
     const vd zero = v_set1(0.0), one = v_set1(1.0), rest = v_sub(one, target);
     const vm up = v_lt(zero, x);
-    const vd on_larger = v_select(up, rest, target), on_smaller = v_select(up, target, rest);
-    const vpair small = ss_pair_mul(s->smaller, ss_pair_of(on_smaller));
-    const vpair large = ss_pair_mul(s->larger, ss_pair_of(on_larger));
+    const vd on_larger = v_select(up, rest, target);
+    /* 1 - t and what rounding it loses, which the power would multiply */
+    const vpair exact = ss_two_sum(one, ss_negative(target)), given = ss_pair_of(target);
+    const vpair small = ss_pair_mul(s->smaller, ss_pair_select(up, given, exact));
+    const vpair large = ss_pair_mul(s->larger, ss_pair_select(up, exact, given));
     const vd lowered = ss_lower(s->far, one);
     /* far out `smaller` is nothing beside `larger`, unless that has no part in q */
     const vd lift = v_select(v_eq(on_larger, zero), lowered, one);

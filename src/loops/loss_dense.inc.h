@@ -8,6 +8,14 @@ typedef struct {
     double x[TILE + STEP];
 } FN(dense_tile);
 
+/* The probability of class i. */
+static inline double FN(dense_target)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, ptrdiff_t i)
+{
+    REAL t = (REAL)(i == label);
+    if (loss->targets) memcpy(&t, loss->targets + at.mask + i * loss->job.reduced_mask[0], sizeof t);
+    return (double)t;
+}
+
 /* x, and a as pairs, of classes [first, first + n). */
 static void FN(dense_read)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, ptrdiff_t first, ptrdiff_t n,
                            FN(dense_tile) *tile)
@@ -16,10 +24,9 @@ static void FN(dense_read)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, 
     REAL buffer[TILE + STEP];
     const REAL *x = FN(tile)(job, at, first, n, 0.0, buffer);
     for (ptrdiff_t i = 0; i < n; i++) {
-        REAL t = (REAL)(first + i == label);
-        if (loss->targets) memcpy(&t, loss->targets + element_offsets(job, at, first + i).mask, sizeof t);
+        const double t = FN(dense_target)(loss, at, label, first + i);
         tile->x[i] = (double)x[i];
-        tile->hi[i] = (double)t;
+        tile->hi[i] = t;
         tile->lo[i] = loss->weights ? loss->weights[first + i] : 1.0;
     }
     for (ptrdiff_t i = n; i < n + SS_W; i++) tile->x[i] = tile->hi[i] = tile->lo[i] = 0.0;
@@ -34,16 +41,36 @@ static void FN(dense_read)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, 
     }
 }
 
+/* Whether doubles cannot carry the factors of a row, or its logits. Given probabilities have all their digits even
+   where they are subnormal; beside a larger one that is enough. */
+static int FN(dense_beyond)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, double peak)
+{
+    double least = INFINITY, most = 0.0, far = 0.0;
+    for (ptrdiff_t i = 0; i < loss->job.n; i++) {
+        const double t = FN(dense_target)(loss, at, label, i);
+        const double weight = loss->weights ? loss->weights[i] : 1.0;
+        const double a = fabs((1.0 - loss->smoothing) * t + loss->smoothing), x = FN(loss_element)(&loss->job, at, i);
+        if (a == 0.0 || weight == 0.0) continue;
+        const double size = fabs(a * weight);
+        if (size < least) least = size;
+        if (!(size <= most)) most = size;
+        if (x > -INFINITY && peak - x > far) far = peak - x;
+    }
+    const int given = !loss->weights && loss->smoothing == 0.0;
+    const int small = most < 0x1p-400 || (!given && least < SS_LOSS_LEAST);
+    return small || !(most < 0x1p100) || far > 0x1p800;
+}
+
 /* What the elements of a row have in common; `slope` is made of it and of the sum of all h. */
 typedef struct {
-    double peak, shift, exponent; /* of ss_sum */
+    double peak, exponent; /* of ss_sum */
     vpair rest;
     ss_label end; /* of the peak: the excess, and S with its unit */
 } FN(dense);
 
 static inline vpair FN(dense_term)(const FN(dense) *row, vd x, vtab16 table_hi, vtab16 table_lo)
 {
-    const vd near = v_max(v_set1(row->peak - SS_TERM_REACH), v_sub(x, v_set1(row->shift)));
+    const vd near = v_max(v_set1(row->peak - SS_TERM_REACH), x);
     return FN(term)(near, ss_scale_bits(row->end.unit, 0), table_hi, table_lo);
 }
 
@@ -51,7 +78,7 @@ static inline vpair FN(dense_term)(const FN(dense) *row, vd x, vtab16 table_hi, 
 static void FN(dense_weigh)(const FN(dense) *row, double gamma, int cost, FN(dense_tile) *tile, ptrdiff_t n)
 {
     SS_TABLES;
-    const vd zero = v_set1(0.0), highest = v_set1(row->peak + row->shift);
+    const vd zero = v_set1(0.0), highest = v_set1(row->peak);
     for (ptrdiff_t i = 0; i < n && (cost || gamma != 0.0); i += SS_W) {
         const vd x = v_load(tile->x + i);
         const vpair a = ss_pair(v_load(tile->hi + i), v_load(tile->lo + i));
@@ -60,10 +87,8 @@ static void FN(dense_weigh)(const FN(dense) *row, double gamma, int cost, FN(den
         vpair on_loss = ss_pair_set1(1.0), on_gradient = on_loss;
         if (gamma != 0.0) ss_label_focus(gamma, &end, FN(reciprocal)(end.total), term, &on_loss, &on_gradient);
         vpair value = cost ? ss_pair_mul(ss_pair_mul(a, on_loss), end.loss) : ss_pair_mul(a, on_gradient);
-        const vm none = v_eq(a.hi, zero), large = v_eq(ss_abs(v_mul(a.hi, end.loss.hi)), v_set1(INFINITY));
-        /* a loss that overflows may come back when it is multiplied by a small a: half of it is finite */
-        const vd half = v_sub(v_mul(highest, v_set1(0.5)), v_mul(x, v_set1(0.5)));
-        if (cost) value = ss_pair_select(large, ss_pair_of(v_mul(v_set1(2.0), v_mul(a.hi, half))), value);
+        const vm none = v_eq(a.hi, zero), infinite = v_eq(x, v_set1(-INFINITY));
+        if (cost) value = ss_pair_select(infinite, ss_pair_of(v_mul(a.hi, v_set1(INFINITY))), value);
         v_store(tile->hi + i, v_select(none, zero, value.hi));
         v_store(tile->lo + i, v_select(none, zero, value.lo));
     }
@@ -103,8 +128,7 @@ static void FN(dense_gradient)(const ss_loss *loss, ss_offsets at, ptrdiff_t lab
         FN(dense_read)(loss, at, label, i, n, &tile);
         FN(dense_weigh)(row, loss->gamma, 0, &tile, n);
         for (ptrdiff_t j = 0; j < n; j += SS_W) {
-            const vd x = v_sub(v_load(tile.x + j), v_set1(row->shift));
-            const vpair p = ss_pair_mul(FN(term)(v_max(lowest, x), bits, table_hi, table_lo), slope);
+            const vpair p = ss_pair_mul(FN(term)(v_max(lowest, v_load(tile.x + j)), bits, table_hi, table_lo), slope);
             const vpair h = ss_pair_mul(ss_pair(v_load(tile.hi + j), v_load(tile.lo + j)), scale);
             const vpair high = ss_two_sum(v_mul(p.hi, lower), v_sub(v_set1(0.0), h.hi));
             v_store(tile.hi + j, v_add(high.hi, v_add(high.lo, v_sub(v_mul(p.lo, lower), h.lo))));
@@ -160,23 +184,37 @@ static void FN(dense_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label)
         FN(loss_alike)(loss, row, at, NAN);
         return;
     }
-    const vpair one = ss_pair_set1(1.0), nothing = ss_pair_set1(0.0);
-    FN(dense) common = {sum.peak, shift, sum.exponent, FN(canonical_sum)(job, at, &sum, shift)};
-    common.end = FN(label)(v_set1(sum.peak), common.rest, v_set1(sum.exponent), nothing, nothing);
-    const vpair log = ss_pair_add(ss_pair_set1(sum.peak + shift), common.end.excess);
+    if (shift != 0.0 || FN(dense_beyond)(loss, at, label, sum.peak)) {
+        loss->items[row] = FN(loss_anew)(loss, at, label, job->y != NULL);
+        return;
+    }
+    const vpair nothing = ss_pair_set1(0.0);
+    FN(dense) common = {sum.peak, sum.exponent, FN(canonical_sum)(job, at, &sum, 0.0)};
+    const ss_label end = FN(label)(v_set1(sum.peak), common.rest, v_set1(sum.exponent), nothing, nothing);
+    const double excess = lane(end.excess.hi), unit = lane(end.others_unit) - lane(end.unit);
+    if (ss_focus_beyond(loss->gamma, lane(end.others.hi), unit) ||
+        ss_z_loss_beyond(loss->z_loss, sum.peak, excess) || (excess != 0.0 && excess < 0x1p-500)) {
+        loss->items[row] = FN(loss_anew)(loss, at, label, job->y != NULL);
+        return;
+    }
+    common.end = end;
+    const vpair log = ss_pair_add(ss_pair_set1(sum.peak), common.end.excess);
     vpair item = FN(dense_sum)(loss, at, label, &common, SS_SUM_COSTS);
     if (loss->z_loss != 0.0 && isfinite(lane(item.hi))) {
         const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair_set1(loss->z_loss)), log);
-        const vpair part = ss_pair_mul(square, FN(dense_sum)(loss, at, label, &common, SS_SUM_WEIGHTS));
-        item = isfinite(lane(part.hi)) ? ss_pair_add(item, part) : ss_pair_set1(INFINITY);
+        item = ss_pair_add(item, ss_pair_mul(square, FN(dense_sum)(loss, at, label, &common, SS_SUM_WEIGHTS)));
     }
     loss->items[row] = isfinite(lane(item.hi)) ? lane(v_add(item.hi, item.lo)) : lane(item.hi);
     if (!job->y) return;
-    const vpair growth = ss_pair_add(one, ss_pair_mul(log, ss_pair_set1(2.0 * loss->z_loss)));
+    const vpair growth = ss_pair_add(ss_pair_set1(1.0), ss_pair_mul(log, ss_pair_set1(2.0 * loss->z_loss)));
     const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     const vpair whole = ss_pair_mul(FN(dense_sum)(loss, at, label, &common, SS_SUM_SLOPES), growth);
-    FN(dense_gradient)(loss, at, label, &common,
-                       ss_pair_mul(ss_pair_mul(ss_reciprocal(common.end.total), whole), scale));
+    const vpair slope = ss_pair_mul(ss_pair_mul(ss_reciprocal(common.end.total), whole), scale);
+    const double size = fabs(loss->scale_hi);
+    if (fabs(lane(slope.hi)) < SS_SLOPE_MOST && size < SS_SLOPE_MOST && size > SS_SLOPE_LEAST)
+        FN(dense_gradient)(loss, at, label, &common, slope);
+    else
+        FN(loss_anew)(loss, at, label, 1);
 }
 
 /* Where one class alone has a probability, or is alone, the row has a label: there the gradient must not cancel. */
@@ -187,14 +225,13 @@ static int FN(dense_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t *label,
     *label = 0;
     *weight = 0.0;
     for (ptrdiff_t i = 0; i < loss->job.n; i++) {
-        REAL t;
-        memcpy(&t, loss->targets + element_offsets(&loss->job, at, i).mask, sizeof t);
-        const double smoothed = (double)t + loss->smoothing * (1.0 - (double)t); /* of one class */
-        const double a = loss->weights ? smoothed * loss->weights[i] : smoothed;
-        if (a == 0.0) continue;
+        const double t = FN(dense_target)(loss, at, -1, i);
+        const double smoothed = (1.0 - loss->smoothing) * t + loss->smoothing; /* of one class */
+        const double factor = loss->weights ? loss->weights[i] : 1.0, a = smoothed * factor;
+        if (smoothed == 0.0 || factor == 0.0) continue;
         if (found++) return 0;
         *label = i;
         *weight = a;
     }
-    return 1;
+    return !found || (fabs(*weight) > SS_SLOPE_LEAST && fabs(*weight) < SS_SLOPE_MOST);
 }

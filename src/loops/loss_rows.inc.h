@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Softmax cross-entropy of rows with one label: loss and gradient in one read of the logits. The row is summed as for
-   log_softmax (without its peak); the terms of a row of up to TILE elements are kept for the gradient. */
+   log_softmax (without its peak); the terms of a row of up to TILE elements are kept for the gradient. The classes lie
+   along one dimension. */
 
 static double FN(loss_element)(const ss_job *job, ss_offsets at, ptrdiff_t i)
 {
     REAL value;
-    memcpy(&value, job->x + element_offsets(job, at, i).x, sizeof value);
+    memcpy(&value, job->x + at.x + i * job->reduced_x[0], sizeof value);
     return (double)value;
 }
 
 static void FN(loss_put)(const ss_job *job, ss_offsets at, ptrdiff_t i, double value)
 {
     const REAL rounded = (REAL)value;
-    memcpy(job->y + element_offsets(job, at, i).y, &rounded, sizeof rounded);
+    memcpy(job->y + at.y + i * job->reduced_y[0], &rounded, sizeof rounded);
 }
 
 /* A row whose loss and every element of whose gradient are one value, 0 or NaN. */
@@ -50,39 +51,22 @@ static void FN(loss_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at,
 
 /* What the gradient of a row is made of: p times `factor`, both in units of S; at the label -others times on_others. */
 typedef struct {
-    double peak, shift, exponent; /* of ss_sum */
-    double unit, others_unit;     /* of S; of others, relative to S */
+    double peak, exponent;    /* of ss_sum */
+    double unit, others_unit; /* of S; of others, relative to S */
     vpair factor, others, on_others;
+    int cost_anew, slope_anew; /* where a number could leave the range on the way to a result within it */
 } FN(slope);
 
-static inline vpair FN(mantissa)(vpair a, double *unit)
+/* Loss and, if wanted, gradient of a row of any magnitude; its label counts only where there are no probabilities. */
+static double FN(loss_anew)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, int gradient)
 {
-    int exponent;
-    frexp(lane(a.hi), &exponent);
-    *unit = exponent;
-    return ss_pair_set(ldexp(lane(a.hi), -exponent), ldexp(lane(a.lo), -exponent));
+    const ss_job *job = &loss->job;
+    const char *targets = loss->targets ? loss->targets + at.mask : NULL;
+    const ss_place place = {job->x + at.x, targets, job->y ? job->y + at.y : NULL};
+    return ss_loss_of_row(loss, SINGLE, place, targets ? -1 : label, gradient);
 }
 
-/* Element by element, for any magnitude. */
-static void FN(loss_slowly)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by)
-{
-    double unit;
-    const vpair factor = FN(mantissa)(by->factor, &unit);
-    unit -= by->unit;
-    for (ptrdiff_t i = 0; i < job->n; i++) {
-        const double x = FN(loss_element)(job, at, i) - by->shift;
-        const vd bounded = v_set1(fmax(x, -SS_HUGE));
-        const double exponent = lane(ss_exponent(bounded)) + unit;
-        double value = 0.0;
-        if (x > -SS_HUGE && exponent > -1200.0)
-            value = ldexp(lane(ss_pair_mul(ss_mantissa(bounded), factor).hi), (int)fmin(exponent, 3000.0));
-        FN(loss_put)(job, at, i, value);
-    }
-    const double value = lane(ss_pair_mul(by->others, FN(mantissa)(by->on_others, &unit)).hi);
-    FN(loss_put)(job, at, label, 0.0 - ldexp(value, (int)fmax(by->others_unit + unit, -3000.0)));
-}
-
-/* Beyond these powers of two a factor could leave the range of the numbers on the way to a result within it. */
+/* Within these powers of two a row is computed in doubles, beyond them anew. */
 #define SS_SLOPE_BETWEEN (-400.0)
 #define SS_SLOPE_LEAST 0x1p-120
 #define SS_SLOPE_MOST 0x1p120
@@ -92,11 +76,6 @@ static void FN(loss_slowly)(const ss_job *job, ss_offsets at, ptrdiff_t label, c
 static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by, ptrdiff_t place,
                               double *terms)
 {
-    const double size = fabs(lane(by->factor.hi)), between = by->exponent - by->unit;
-    if (by->shift != 0.0 || between < SS_SLOPE_BETWEEN || !(size < SS_SLOPE_MOST && size > SS_SLOPE_LEAST)) {
-        FN(loss_slowly)(job, at, label, by);
-        return;
-    }
     const double lift = ldexp(1.0, FN(OFFSET)), moved = ldexp(1.0, (int)fmax(by->others_unit, -1000.0));
     const vpair mine = ss_pair_scale(ss_pair_neg(by->others), v_set1(lift));
     ss_end end = {by->peak, 0.0, by->unit, lane(by->factor.hi), lane(by->factor.lo), 0.0};
@@ -107,7 +86,7 @@ static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label,
         return;
     }
     /* Kept terms are in units of 2^exponent, and the peak's was left out: put it in, and the label's. */
-    const double units = ldexp(1.0, (int)between);
+    const double units = ldexp(1.0, (int)(by->exponent - by->unit));
     SS_TABLES;
     const vpair top = FN(term)(v_set1(by->peak), ss_scale_bits(v_set1(by->exponent), FN(OFFSET)), table_hi, table_lo);
     FN(replace)(terms + place, lane(top.hi), lane(top.lo));
@@ -123,9 +102,7 @@ static void FN(add_z_loss)(double z_loss, vd highest, const ss_label *end, vpair
     const vpair log = ss_pair_add(ss_pair_of(highest), end->excess);
     const vpair slope = ss_pair_mul(log, ss_pair_set1(2.0 * z_loss));
     const vpair square = ss_pair_mul(ss_pair_mul(log, ss_pair_set1(z_loss)), log);
-    const vd size = v_mul(v_mul(log.hi, v_set1(z_loss)), log.hi); /* the pair is NaN where this overflows */
-    const vm infinite = v_eq(v_max(item->hi, size), v_set1(INFINITY));
-    *item = ss_pair_select(infinite, ss_pair_set1(INFINITY), ss_pair_add(*item, square));
+    *item = ss_pair_select(v_eq(item->hi, v_set1(INFINITY)), *item, ss_pair_add(*item, square));
     const vpair share = ss_pair_select(cut, ss_pair_set1(0.0), ss_pair_mul(slope, term));
     by->others = ss_pair_sub(ss_pair_scale_down(by->others, v_set1(by->others_unit)), share);
     by->others_unit = 0.0;
@@ -151,7 +128,7 @@ static SS_INLINE double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, pt
         if (isfinite(lane(item.hi))) item = ss_pair_mul(item, on_loss);
         coefficient = ss_pair_mul(coefficient, on_gradient);
     }
-    *by = (FN(slope)){sum->peak, shift, sum->exponent, lane(end.unit), lane(end.others_unit) - lane(end.unit)};
+    *by = (FN(slope)){sum->peak, sum->exponent, lane(end.unit), lane(end.others_unit) - lane(end.unit)};
     by->others = end.others;
     by->factor = by->on_others = ss_pair_mul(inverse, coefficient);
     if (loss->z_loss != 0.0) {
@@ -159,13 +136,15 @@ static SS_INLINE double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, pt
         const vm cut = v_lt(near, v_sub(peak, v_set1(SS_TERM_REACH - 1.0)));
         FN(add_z_loss)(loss->z_loss, highest, &end, term, cut, &item, by);
     }
-    /* a loss that is subnormal without its weight is e^-peak rest: there log1p is its argument */
-    if (fabs(lane(end.loss.hi)) < SS_LOSS_LEAST && fabs(weight) > 1.0 && loss->gamma == 0.0 && loss->z_loss == 0.0)
-        return ldexp(weight * lane(ss_pair_div(rest, ss_mantissa(peak)).hi),
-                     (int)fmax(sum->exponent - lane(end.unit), -3000.0));
-    /* where peak - x overflows the rest of the loss is nothing beside it, and a small weight may bring it back */
-    if (isinf(lane(end.loss.hi)) && loss->z_loss == 0.0)
-        return 2.0 * (weight * (0.5 * lane(highest) - 0.5 * lane(mine)));
+    const double cost = fabs(lane(end.loss.hi));
+    const double on_p = fabs(lane(by->factor.hi)), by_all = fabs(loss->scale_hi * weight);
+    const double least = fmin(on_p, by_all), most = fmax(on_p, by_all);
+    by->cost_anew = ss_focus_beyond(loss->gamma, lane(end.others.hi), by->others_unit) ||
+                    ss_z_loss_beyond(loss->z_loss, lane(highest), lane(end.excess.hi)) ||
+                    (isinf(cost) && lane(mine) > -INFINITY) ||
+                    (cost < SS_LOSS_LEAST && (fabs(weight) > 1.0 || loss->gamma != 0.0 || loss->z_loss != 0.0));
+    by->slope_anew = by->cost_anew || shift != 0.0 || by->exponent - by->unit < SS_SLOPE_BETWEEN ||
+                     isnan(on_p) || isnan(by_all) || least <= SS_SLOPE_LEAST || most >= SS_SLOPE_MOST;
     return lane(v_mul(v_add(item.hi, item.lo), v_set1(weight)));
 }
 
@@ -195,8 +174,13 @@ static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t lab
     }
     FN(slope) by;
     loss->items[row] = FN(loss_of_label)(loss, at, label, &sum, shift, weight, coefficient, &by);
+    if (by.cost_anew || (job->y && by.slope_anew)) {
+        const double item = FN(loss_anew)(loss, at, label, job->y && by.slope_anew);
+        if (by.cost_anew) loss->items[row] = item;
+        if (by.slope_anew) return;
+    }
     /* no second element above -inf: then there are no terms */
-    const int kept = keep && shift == 0.0 && sum.hi != 0.0;
+    const int kept = keep && sum.hi != 0.0;
     if (job->y) FN(loss_gradient)(job, at, label, &by, sum.place, kept ? terms : NULL);
 #if SS_HAVE_STREAM
     if (job->stream) v_fence();

@@ -8,6 +8,8 @@
 /* An element this far below the peak adds nothing to S; the table of exp needs 2^-902 or more. */
 #define SS_TERM_REACH 600.0
 
+#define SS_FOCUS_MOST 16.0 /* a power gamma multiplies the relative error of what is raised */
+
 typedef struct {
     vpair excess; /* log1p(rest / e^peak) */
     vpair loss;   /* -log p of the label */
@@ -88,6 +90,24 @@ static inline void ss_label_focus(double gamma, const ss_label *end, vpair inver
     const vpair slope = ss_pair_mul(ss_pair_mul(p, ratio), ss_pair_set1(gamma));
     *on_loss = ss_pair_select(none, nothing, ss_raise(ss_pair_select(none, one, q), down, gamma));
     *on_gradient = ss_pair_select(none, nothing, ss_pair_mul(*on_loss, ss_pair_add(one, slope)));
+}
+
+/* Whether a focused loss, (q 2^unit)^(gamma + 1) and more, is too small, or gamma too large for the digits of q. */
+static inline int ss_focus_beyond(double gamma, double q, double unit)
+{
+    int exponent;
+    if (gamma == 0.0) return 0;
+    frexp(q, &exponent);
+    return gamma > SS_FOCUS_MOST || (q != 0.0 && (gamma + 1.0) * (exponent + unit) < -500.0);
+}
+
+/* Whether z L^2 could leave the range, or the digits of L = peak + excess that are lost where the two cancel show in
+   it. */
+static inline int ss_z_loss_beyond(double z_loss, double peak, double excess)
+{
+    const double log = fabs(peak + excess), size = fabs(peak);
+    if (z_loss == 0.0) return 0;
+    return !(z_loss > 0x1p-400 && log < 0x1p400 && z_loss * log < 0x1p60) || (log < size / 8.0 && z_loss * size > 8.0);
 }
 
 static inline ss_infinite ss_infinite_of(double count, double gamma, double z_loss)

@@ -88,6 +88,7 @@ static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t
     const int wanted = loss->operands[SS_GRADIENT] != NULL;
     const int given = loss->operands[SS_SCALES] || loss->operands[SS_POSITIVES];
     ss_lanes sum;
+    ss_beyond beyond;
     ss_lanes_start(&sum);
     for (ptrdiff_t i = 0; i < SS_PIECE + STEP; i++) weight[i] = positive[i] = 1.0;
     for (ptrdiff_t at = first; at < last; at += SS_PIECE) {
@@ -96,6 +97,7 @@ static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t
         FN(sigmoid_read)(loss, SS_TARGETS, at, n, t);
         if (loss->operands[SS_SCALES]) FN(sigmoid_read)(loss, SS_SCALES, at, n, weight);
         if (loss->operands[SS_POSITIVES]) FN(sigmoid_read)(loss, SS_POSITIVES, at, n, positive);
+        const int far = given || loss->focal ? FN(sigmoid_beyond)(loss, n, x, t, weight, positive, &beyond) : 0;
         if (loss->focal)
             FN(sigmoid_piece)(loss, n, 1, 1, 1, x, t, weight, positive);
         else if (given)
@@ -104,6 +106,7 @@ static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t
             FN(sigmoid_piece)(loss, n, 0, 1, 0, x, t, weight, positive);
         else
             FN(sigmoid_piece)(loss, n, 0, 0, 0, x, t, weight, positive);
+        if (far) ss_sigmoid_anew(loss, &beyond, weight, positive, x, t);
         ss_lanes_add(&sum, x, n);
         for (ptrdiff_t i = 0; i < n && exact; i++) ss_total_add(exact, x[i]);
         if (loss->operands[SS_ITEMS]) FN(sigmoid_write)(loss, SS_ITEMS, at, n, x);
