@@ -5,33 +5,43 @@
    The gradient is (1 - t) sigma(x) - positive t sigma(-x), with sigma from e^-|x| on either side. For t = 0 or 1 one of
    the two parts is left, rounded once. Focal loss multiplies by (1 - p)^gamma with p the probability of the target. */
 
-/* e^-|x| and its relatives. Below FAR they carry 2^LIFT, so that subnormal results are rounded once. */
+/* From e^-|x|. Below FAR both carry 2^LIFT, so that subnormal results are rounded once. */
 typedef struct {
-    vpair log, smaller, larger; /* log1p(e^-|x|), sigma(-|x|), sigma(|x|); not quite normalised */
+    vpair log, smaller; /* log1p(e^-|x|), sigma(-|x|); not normalised */
     vm far;
 } ss_logistic;
 
-/* `lifts`, a constant: some lanes may be far.   Error: 2^-56 of each */
-static SS_INLINE ss_logistic logistic_f64(vd x, int lifts)
+static inline vd ss_below(vd x) { return v_dbl(vi_add(v_int(ss_abs(x)), vi_set1(INT64_MIN))); } /* -|x| */
+
+/* Of `count` vectors side by side, a constant; so is `lifts`: some lanes may be far.   Error: 2^-56 of each */
+static SS_INLINE void logistic_f64(const vd *x, int count, int lifts, ss_logistic *s)
 {
-    ss_logistic s;
-    const vd t = v_max(v_set1(SS_LOWEST), ss_negative(ss_abs(x))), one = v_set1(1.0);
-    s.far = v_lt(t, v_set1(SS_FAR));
-    const vpair term = ss_exp_term(t, lifts ? ss_lift(s.far) : ss_no_scale(), v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
-    vpair sum = ss_fast_two_sum(one, term.hi);
-    sum.lo = v_add(sum.lo, term.lo);
-    /* one division and a Newton step for both quotients: relative error 2^-103 */
-    const vd q = v_div(one, sum.hi), rest = v_fnma(q, sum.lo, v_fnma(q, sum.hi, one));
-    s.larger = ss_pair(q, v_mul(q, rest));
-    s.smaller = ss_two_prod(term.hi, q);
-    s.smaller.lo = v_fma(term.lo, q, v_fma(term.hi, s.larger.lo, s.smaller.lo));
-    s.log = ss_log1p_unit(term);
-    if (lifts) {
-        s.smaller = ss_pair_select(s.far, term, s.smaller);
-        s.larger = ss_pair_select(s.far, ss_pair_set1(1.0), s.larger);
-        s.log = ss_pair_select(s.far, term, s.log);
+    vd t[4];
+    vpair term[4], log[4];
+    ss_unit a[4];
+    for (int i = 0; i < count; i++) {
+        t[i] = ss_below(x[i]);
+        if (lifts) t[i] = v_max(v_set1(SS_LOWEST), t[i]);
+        s[i].far = v_lt(t[i], v_set1(SS_FAR));
     }
-    return s;
+    ss_exp_pairs(t, NULL, count, lifts ? ss_lift(s->far) : ss_no_scale(), v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO), term);
+    for (int i = 0; i < count; i++) {
+        a[i] = ss_unit_reduce(term[i]);
+        s[i].smaller = ss_unit_quotient(a[i], term[i]);
+    }
+    ss_unit_log1p(a, count, log);
+    for (int i = 0; i < count; i++) {
+        s[i].log = log[i];
+        if (!lifts) continue;
+        s[i].smaller = ss_pair_select(s[i].far, term[i], s[i].smaller);
+        s[i].log = ss_pair_select(s[i].far, term[i], s[i].log);
+    }
+}
+
+static inline vpair larger_f64(const ss_logistic *s)
+{
+    const vpair one = ss_pair_set1(1.0), rest = ss_fast_two_sum(one.hi, ss_negative(s->smaller.hi));
+    return ss_pair_select(s->far, one, ss_fast_two_sum(rest.hi, v_sub(rest.lo, s->smaller.lo)));
 }
 
 /* ---- 0 <= t <= 1, |x| at most PLAIN: nothing is special ----
@@ -79,7 +89,8 @@ static inline vd logistic_slope_f64(const ss_logistic *s, vd x, vd none, vd some
 {
     const vd zero = v_set1(0.0), lower = v_select(s->far, v_set1(0x1p-512), v_set1(1.0));
     const vm up = v_lt(zero, x);
-    const vpair here = ss_pair_select(up, s->larger, s->smaller), there = ss_pair_select(up, s->smaller, s->larger);
+    const vpair larger = larger_f64(s);
+    const vpair here = ss_pair_select(up, larger, s->smaller), there = ss_pair_select(up, s->smaller, larger);
     const vpair down = ss_pair_mul(scale, ss_pair_of(none)), rise = ss_pair_mul(scale, ss_pair_of(some));
     vd first = v_fma(here.hi, down.hi, v_fma(here.hi, down.lo, v_mul(here.lo, down.hi)));
     vd second = v_fma(there.hi, rise.hi, v_fma(there.hi, rise.lo, v_mul(there.lo, rise.hi)));
@@ -91,22 +102,32 @@ static inline vd logistic_slope_f64(const ss_logistic *s, vd x, vd none, vd some
 /* ---- float32, in doubles ---- */
 
 /* Error: 2^-30 of each. At 0 all is exact: there sigma is 1/2, and the gradient for t = 1/2 is 0. */
-static SS_INLINE ss_logistic logistic_f32(vd x, int lifts)
+static SS_INLINE void logistic_f32(const vd *x, int count, int lifts, ss_logistic *s)
 {
-    ss_logistic s;
-    const vd t = v_max(v_set1(SS_LOWEST_SINGLE), ss_negative(ss_abs(x))), one = v_set1(1.0);
-    const ss_reduced r = ss_reduce(t, ss_no_scale());
-    const vd power = ss_power(v_tab16(SS_EXP_HI), r.n);
-    vd p = v_fma(v_fma(v_set1(SS_EXP7[2]), r.r, v_set1(SS_EXP7[1])), r.r, v_set1(SS_EXP7[0]));
-    p = v_fma(v_mul(r.r, r.r), p, r.r);
-    const vd term = v_fma(power, p, power), q = v_div(one, v_add(one, term));
-    s.larger = ss_pair_of(q);
-    s.smaller = ss_pair_of(v_mul(term, q));
-    s.log = ss_pair_of(ss_log1p_unit_single(term));
-    s.far = v_lt(one, v_set1(0.0)); /* nowhere: doubles hold all of it */
+    const vd one = v_set1(1.0);
+    vd t[4], p[4], log[4];
+    ss_reduced r[4];
+    ss_unit a[4];
+    for (int i = 0; i < count; i++) t[i] = v_max(v_set1(SS_LOWEST_SINGLE), ss_below(x[i]));
+    for (int i = 0; i < count; i++) r[i] = ss_reduce(t[i], ss_no_scale());
+    for (int i = 0; i < count; i++) p[i] = v_fma(v_set1(SS_EXP7[2]), r[i].r, v_set1(SS_EXP7[1]));
+    for (int i = 0; i < count; i++) p[i] = v_fma(p[i], r[i].r, v_set1(SS_EXP7[0]));
+    for (int i = 0; i < count; i++) p[i] = v_fma(v_mul(r[i].r, r[i].r), p[i], r[i].r);
+    for (int i = 0; i < count; i++) {
+        const vd power = ss_power(v_tab16(SS_EXP_HI), r[i].n);
+        t[i] = v_fma(power, p[i], power);
+    }
+    for (int i = 0; i < count; i++) {
+        a[i] = ss_unit_reduce_single(t[i]);
+        s[i].smaller = ss_pair_of(v_div(t[i], v_add(one, t[i])));
+        s[i].far = v_lt(one, v_set1(0.0)); /* nowhere: doubles hold all of it */
+    }
+    ss_unit_log1p_single(a, count, log);
+    for (int i = 0; i < count; i++) s[i].log = ss_pair_of(log[i]);
     (void)lifts;
-    return s;
 }
+
+static inline vpair larger_f32(const ss_logistic *s) { return ss_pair_of(v_sub(v_set1(1.0), s->smaller.hi)); }
 
 static SS_INLINE vd plain_loss_f32(const ss_logistic *s, vd x, vd t)
 {
@@ -130,15 +151,17 @@ static inline vd logistic_loss_f32(const ss_logistic *s, vd x, vd none, vd some)
 static inline vd logistic_slope_f32(const ss_logistic *s, vd x, vd none, vd some, vpair scale)
 {
     const vm up = v_lt(v_set1(0.0), x);
-    const vd here = v_select(up, s->larger.hi, s->smaller.hi), there = v_select(up, s->smaller.hi, s->larger.hi);
+    const vd smaller = s->smaller.hi, larger = larger_f32(s).hi;
+    const vd here = v_select(up, larger, smaller), there = v_select(up, smaller, larger);
     return v_mul(scale.hi, v_sub(v_mul(none, here), v_mul(some, there)));
 }
 
 /* What focal loss makes of both: they are multiplied by alpha q^gamma, q = 1 - p of the target; before that the slope
    grows by gamma loss (1 - 2t) s / q with s = sigma(x) sigma(-x), the derivative of sigma. */
-static inline void ss_focus(const ss_logistic *s, vd x, vd target, double alpha, double gamma, vd *loss, vd *slope)
+static inline void ss_focus(const ss_logistic *s, vpair larger, vd x, vd target, double alpha, double gamma, vd *loss,
+                            vd *slope)
 {
-    const vpair smaller = ss_pair_normal(s->smaller), larger = ss_pair_normal(s->larger);
+    const vpair smaller = ss_pair_normal(s->smaller);
     const vd zero = v_set1(0.0), one = v_set1(1.0), rest = v_sub(one, target);
     const vm up = v_lt(zero, x);
     const vd on_larger = v_select(up, rest, target), on_smaller = v_select(up, target, rest);

@@ -20,6 +20,9 @@ static char *ss_run_of(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptr
     }
     return at;
 }
+
+/* Negative where t is outside [0, 1]. */
+static inline vd ss_room(vd t) { return v_min(t, v_sub(v_set1(1.0), t)); }
 #endif
 
 /* n elements of an operand, and room for whole steps: where they lie, or a copy. */
@@ -60,25 +63,26 @@ typedef struct {
     REAL *slopes;
 } FN(piece);
 
-/* Negative where an element is not plain (logistic.inc.h). */
-static inline vd FN(sigmoid_margin)(vd x, vd t)
-{
-    return v_min(v_sub(v_set1(FN(PLAIN)), ss_abs(x)), v_min(t, v_sub(v_set1(1.0), t)));
-}
-
 /* Returns 0 where some element is not plain, and all is to be done by sigmoid_any. `wanted`, a constant: slopes are. */
 static SS_INLINE int FN(sigmoid_plain)(const ss_sigmoid *loss, const FN(piece) *at, int wanted)
 {
     const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
-    vd margin = v_set1(1.0);
-    for (ptrdiff_t i = 0; i < at->n; i += SS_W) {
-        const vd x = FN(load)(at->x + i), t = FN(load)(at->t + i);
-        const ss_logistic s = FN(logistic)(x, 0);
-        v_store(at->items + i, FN(plain_loss)(&s, x, t));
-        if (wanted) FN(store)(at->slopes + i, FN(plain_slope)(&s, x, t, scale));
-        margin = v_min(FN(sigmoid_margin)(x, t), margin); /* NaN needs no care */
+    enum { BESIDE = SS_W == 8 ? 4 : 2 }; /* as many vectors as keep the processor busy */
+    vd least = v_set1(0.0), largest = v_set1(0.0);
+    for (ptrdiff_t i = 0; i < at->n; i += BESIDE * SS_W) {
+        vd x[BESIDE], t[BESIDE];
+        ss_logistic s[BESIDE];
+        for (int j = 0; j < BESIDE; j++) x[j] = FN(load)(at->x + i + j * SS_W);
+        for (int j = 0; j < BESIDE; j++) t[j] = FN(load)(at->t + i + j * SS_W);
+        FN(logistic)(x, BESIDE, 0, s);
+        for (int j = 0; j < BESIDE; j++) {
+            v_store(at->items + i + j * SS_W, FN(plain_loss)(s + j, x[j], t[j]));
+            if (wanted) FN(store)(at->slopes + i + j * SS_W, FN(plain_slope)(s + j, x[j], t[j], scale));
+            largest = v_max(ss_abs(x[j]), largest); /* NaN needs no care */
+            least = v_min(ss_room(t[j]), least);
+        }
     }
-    return !v_bits(v_lt(margin, v_set1(0.0)));
+    return !v_bits(v_lt(least, v_set1(0.0))) && !v_bits(v_lt(v_set1(FN(PLAIN)), largest));
 }
 
 /* Any elements, weights too. Plain ones get the same bits. `focal` is a constant. */
@@ -91,13 +95,15 @@ static SS_INLINE void FN(sigmoid_any)(const ss_sigmoid *loss, const FN(piece) *a
         const vd w = FN(load)(at->weight + i), positive = FN(load)(at->positive + i);
         const vd none = v_sub(one, t), some = v_mul(t, positive);
         const vpair by = focal ? ss_pair_of(one) : ss_pair_mul(scale, ss_pair_of(w));
-        const ss_logistic s = FN(logistic)(x, 1);
+        ss_logistic s;
+        FN(logistic)(&x, 1, 1, &s);
         vd item = FN(logistic_loss)(&s, x, none, some), slope = FN(logistic_slope)(&s, x, none, some, by);
         if (focal) {
-            ss_focus(&s, x, t, loss->alpha, loss->gamma, &item, &slope);
+            ss_focus(&s, FN(larger)(&s), x, t, loss->alpha, loss->gamma, &item, &slope);
             slope = v_mul(slope, scale.hi);
         } else {
-            const vm special = v_lt(v_select(v_eq(positive, one), FN(sigmoid_margin)(x, t), v_set1(-1.0)), zero);
+            const vd room = v_select(v_lt(v_set1(FN(PLAIN)), ss_abs(x)), v_set1(-1.0), ss_room(t));
+            const vm special = v_lt(v_select(v_eq(positive, one), room, v_set1(-1.0)), zero);
             item = v_select(special, item, FN(plain_loss)(&s, x, t));
             slope = v_select(special, slope, FN(plain_slope)(&s, x, t, by));
         }
