@@ -13,7 +13,8 @@ typedef struct {
 
 static inline vd ss_below(vd x) { return v_dbl(vi_add(v_int(ss_abs(x)), vi_set1(INT64_MIN))); } /* -|x| */
 
-/* Of `count` vectors side by side, a constant; so is `lifts`: some lanes may be far.   Error: 2^-56 of each */
+/* Of `count` vectors side by side, a constant. So is `lifts`: lanes of the one vector may be far; otherwise what comes
+   of such lanes means nothing.   Error: 2^-56 of each */
 static SS_INLINE void logistic_f64(const vd *x, int count, int lifts, ss_logistic *s)
 {
     vd t[4];

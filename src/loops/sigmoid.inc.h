@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Losses of logits against targets, element by element: pieces of SS_PIECE elements come into buffers of doubles,
-   whatever their layout, and leave by buffers. Included once per real type. */
+   Losses of logits against targets, element by element, in pieces of SS_PIECE: read and written where they lie, or by
+   buffers where they are not contiguous. Included once per real type. */
 
 #ifndef SS_SIGMOID_RUNS
 #define SS_SIGMOID_RUNS
@@ -66,8 +66,8 @@ typedef struct {
 /* Returns 0 where some element is not plain, and all is to be done by sigmoid_any. `wanted`, a constant: slopes are. */
 static SS_INLINE int FN(sigmoid_plain)(const ss_sigmoid *loss, const FN(piece) *at, int wanted)
 {
-    const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     enum { BESIDE = SS_W == 8 ? 4 : 2 }; /* as many vectors as keep the processor busy */
+    const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     vd least = v_set1(0.0), largest = v_set1(0.0);
     for (ptrdiff_t i = 0; i < at->n; i += BESIDE * SS_W) {
         vd x[BESIDE], t[BESIDE];
@@ -78,7 +78,7 @@ static SS_INLINE int FN(sigmoid_plain)(const ss_sigmoid *loss, const FN(piece) *
         for (int j = 0; j < BESIDE; j++) {
             v_store(at->items + i + j * SS_W, FN(plain_loss)(s + j, x[j], t[j]));
             if (wanted) FN(store)(at->slopes + i + j * SS_W, FN(plain_slope)(s + j, x[j], t[j], scale));
-            largest = v_max(ss_abs(x[j]), largest); /* NaN needs no care */
+            largest = v_max(ss_abs(x[j]), largest); /* NaN comes out as NaN */
             least = v_min(ss_room(t[j]), least);
         }
     }

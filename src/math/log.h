@@ -63,7 +63,7 @@ static inline vpair ss_log1p_pair(vpair f)
    reduce       1 + e = (1 + g) / inv, inv from a table by 15 e rounded; g = e inv - (1 - inv), exactly as a pair
    approximate  log1p g = g + g^2 Q(g)
    reconstruct  -log(inv) + log1p g; the sum of the leading parts is exact, low parts are a 32nd of it at most
-   Error:       2^-57 relative, 2^-30 for a single, also for tiny e (there inv = 1 and g = e); the pair is not normalised
+   Error:       2^-57 relative, 2^-30 for a single, also for tiny e (there inv = 1, g = e); the pair is not normalised
    Constants:   docs/constants/log.py */
 typedef struct { vd inv, log, g, low; } ss_unit; /* `low` is the rest of g, of a pair only */
 
