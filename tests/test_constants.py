@@ -77,6 +77,8 @@ def test_same_bits(header, derived, script):
         ("exp", "SS_EXP7", -66.2),
         ("log", "SS_LOG1P", -67.9),
         ("log", "SS_LOG_SINGLE", -42.3),
+        ("log", "SS_UNIT", -61.3),
+        ("log", "SS_UNIT_SINGLE", -31.0),
     ],
 )
 def test_polynomial_error(scripts, header, script, name, bound):

@@ -200,6 +200,56 @@ def test_layouts_and_order(case, n, dtype):
             assert_same((back, np.moveaxis(got[1], axis, 1)), expected, f"targets {name}")
 
 
+def mixed_elements(dtype, n):
+    """Logits and targets of which most take the short way of sigmoid losses, and some the general one."""
+    random = np.random.default_rng(n)
+    info = np.finfo(dtype)
+    special = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 300.5, -300.5, 745.0, -745.0, info.max, -info.max, 1e-300])
+    outside = np.array([-0.5, 1.5, -info.smallest_subnormal, 1 + info.eps, np.nan, -0.0, info.smallest_subnormal, 3.0])
+    x, t = random.normal(0, 4, n), random.choice([0.0, 1.0, 0.5, *random.random(4)], n)
+    x, t = np.where(random.random(n) < 0.1, random.choice(special, n), x), t.astype(dtype)
+    with np.errstate(under="ignore"):
+        return x.astype(dtype), np.where(random.random(n) < 0.1, random.choice(outside.astype(dtype), n), t)
+
+
+@pytest.mark.parametrize("n", [1, 7, 33, 511, 512, 513, 1500])
+def test_elements_beside_any_others(n, dtype):
+    """An element's bits are its own: whatever stands beside it, at any step, weights or none, aligned or not."""
+    x, t = mixed_elements(dtype, n)
+    expected = sigmoid_cross_entropy(x, t, **BOTH)
+    alone = [sigmoid_cross_entropy(x[i : i + 1].copy(), t[i : i + 1].copy(), **BOTH) for i in range(n)]
+    assert_same([np.concatenate(part) for part in zip(*alone)], expected, "alone")
+    plain = (np.abs(x) < 300) & (t >= 0) & (t <= 1)
+    gathered = sigmoid_cross_entropy(x[plain], t[plain], **BOTH)
+    assert_same(gathered, [part[plain] for part in expected], "without the special ones")
+    assert_same_bits(sigmoid_cross_entropy(x, t, reduction="none"), expected[0], "no gradient")
+    back = sigmoid_cross_entropy(np.repeat(x, 2)[::-2], np.repeat(t, 3)[::-3], **BOTH)
+    assert_same([part[::-1] for part in back], expected, "steps")
+    odd = np.frombuffer(b"0" + x.tobytes(), dtype=np.dtype(dtype), offset=1)
+    assert_same(sigmoid_cross_entropy(odd, t, **BOTH), expected, "not aligned")
+    some = np.where(np.arange(n) % 3 == 0, 2, 1).astype(dtype)
+    for name in ("weight", "pos_weight"):
+        got = sigmoid_cross_entropy(x, t, **{name: some}, **BOTH)
+        assert_same([part[some == 1] for part in got], [part[some == 1] for part in expected], name)
+
+
+def test_ends_of_the_short_way(dtype):
+    """Infinite logits that agree cost nothing; sigma(0) is 1/2; targets a step outside [0, 1] differ by a step."""
+    zero = sigmoid_cross_entropy(np.array([-np.inf, np.inf], dtype), np.array([0, 1], dtype), **BOTH)
+    assert not zero[0].any() and not zero[1].any()
+    wrong = sigmoid_cross_entropy(np.array([-np.inf, np.inf], dtype), np.array([1, 0], dtype), **BOTH)
+    assert np.array_equal(wrong[0], [np.inf, np.inf]) and np.array_equal(wrong[1], [-1, 1])
+    half = sigmoid_cross_entropy(np.zeros(20, dtype), np.full(20, 0.5, dtype), return_grad=True)
+    assert half[0] == np.log(np.dtype(dtype).type(2)) and not half[1].any()
+    info = np.finfo(dtype)
+    x = np.random.default_rng(2).normal(0, 9, 200).astype(dtype)
+    for edge, step in ((0, info.smallest_subnormal), (1, info.eps)):
+        inside, beyond = (np.full(200, value, dtype) for value in (edge, edge + (step if edge else -step)))
+        one, other = (sigmoid_cross_entropy(x, t, **BOTH) for t in (inside, beyond))
+        np.testing.assert_allclose(other[0], one[0], rtol=2 * info.eps, atol=2 * float(step) * np.abs(x).max())
+        np.testing.assert_allclose(other[1], one[1], rtol=2 * info.eps, atol=2 * float(step))
+
+
 @pytest.mark.parametrize("case", SOFTMAX, ids=lambda case: case.id)
 def test_infinite_rows_without_gradient(case, dtype):
     for row in ([np.inf, 0, 1, 2], [np.inf, 0, np.inf, -np.inf], [np.nan, np.inf, 0, 1], [-np.inf] * 4):

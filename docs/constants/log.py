@@ -15,6 +15,9 @@ from remez import bits, fit_doubles, horner, log2, max_error, show
 SPLIT_INDEX = 7  # from z = 1 + 6.5/16 = 1.40625 on, z is halved
 SERIES = [(Decimal(1) if k % 2 == 0 else Decimal(-1)) / (k + 3) for k in range(40)]
 SINGLE_SERIES = [Decimal(2) / (2 * k + 3) for k in range(40)]  # (2 atanh s - 2 s) / s^3 in powers of s^2
+UNIT_SERIES = [(Decimal(-1) if k % 2 == 0 else Decimal(1)) / (k + 2) for k in range(40)]
+UNIT_RADIUS = Decimal(1) / 30 * (1 + Decimal(2) ** -20)  # |g|, largest next to 0
+UNIT_CLOSE = Decimal(2) ** -64  # how near to a double -log inv is
 SINGLE_RADIUS = Decimal(1) / 25 * (1 + Decimal(2) ** -20)  # |s| <= 1/5, where z lies in [2/3, 3/2]
 
 
@@ -42,6 +45,21 @@ def inverses():
     return out
 
 
+def unit_inverses():
+    """Doubles inv next to 1 / (1 + j/15) whose -log inv is a double but for UNIT_CLOSE, and these logarithms."""
+    inverse, log = [1.0], [0.0]
+    for j in range(1, 16):
+        candidates = (15 / (15 + j) + i * 2.0**-36 for i in range(2**16))  # so far apart that the logarithm bends
+        inv, exact = next(
+            (inv, exact)
+            for inv, exact in ((inv, -Decimal(inv).ln()) for inv in candidates)
+            if abs(exact - Decimal(float(exact))) < UNIT_CLOSE
+        )
+        inverse.append(inv)
+        log.append(float(exact))
+    return inverse, log
+
+
 def decimal(v):
     return Decimal(v.numerator) / Decimal(v.denominator)
 
@@ -59,6 +77,14 @@ def weight(f):
     return f * f  # the error of f^3 p(f), relative to f
 
 
+def unit_target(g):
+    return horner(UNIT_SERIES, g)
+
+
+def unit_weight(g):
+    return abs(g)  # the error of g^2 q(g), relative to g
+
+
 def single_target(w):
     return horner(SINGLE_SERIES, w)
 
@@ -74,6 +100,7 @@ def constants():
         hi = float(exact)
         high.append(hi)
         low.append(float(exact - Decimal(hi)))
+    unit_inverse, unit_log = unit_inverses()
     return {
         "SS_LOG_SPLIT_INDEX": [SPLIT_INDEX],
         "SS_LOG_INV": [bits(float(v)) for v in INVERSES],
@@ -81,14 +108,20 @@ def constants():
         "SS_LOG_LO": [bits(v) for v in low],
         "SS_LOG1P": fit_doubles(RADIUS, target, weight, 9),
         "SS_LOG_SINGLE": fit_doubles(SINGLE_RADIUS, single_target, single_weight, 6),
+        "SS_UNIT_INV": [bits(v) for v in unit_inverse],
+        "SS_UNIT_LOG": [bits(v) for v in unit_log],
+        "SS_UNIT": fit_doubles(UNIT_RADIUS, unit_target, unit_weight, 9),
+        "SS_UNIT_SINGLE": fit_doubles(UNIT_RADIUS, unit_target, unit_weight, 4),
     }
 
 
 def errors(values):
-    """log2 of the largest error of each polynomial, relative to f and to 2 s."""
+    """log2 of the largest error of each polynomial, relative to f, to 2 s and to g."""
     return {
         "SS_LOG1P": log2(max_error(RADIUS, target, weight, values["SS_LOG1P"])),
         "SS_LOG_SINGLE": log2(max_error(SINGLE_RADIUS, single_target, single_weight, values["SS_LOG_SINGLE"])),
+        "SS_UNIT": log2(max_error(UNIT_RADIUS, unit_target, unit_weight, values["SS_UNIT"])),
+        "SS_UNIT_SINGLE": log2(max_error(UNIT_RADIUS, unit_target, unit_weight, values["SS_UNIT_SINGLE"])),
     }
 
 

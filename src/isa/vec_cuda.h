@@ -19,6 +19,7 @@ static inline vd v_sub(vd a, vd b) { return __dsub_rn(a, b); }
 static inline vd v_mul(vd a, vd b) { return __dmul_rn(a, b); }
 static inline vd v_div(vd a, vd b) { return __ddiv_rn(a, b); }
 static inline vd v_fma(vd a, vd b, vd c) { return __fma_rn(a, b, c); }
+static inline vd v_fms(vd a, vd b, vd c) { return __fma_rn(a, b, -c); }
 static inline vd v_fnma(vd a, vd b, vd c) { return __fma_rn(-a, b, c); }
 /* If either is NaN the second operand is returned, so v_max(bound, x) keeps a NaN in x. */
 static inline vd v_max(vd a, vd b) { return a > b ? a : b; }

@@ -3,11 +3,6 @@
    and any other layout through a small buffer: every element meets the same arithmetic, in whatever lane. */
 
 
-static inline vd ss_load_f32(const float *p) { return v_load_f32(p); }
-static inline vd ss_load_f64(const double *p) { return v_load(p); }
-static inline void ss_store_f32(float *p, vd a) { v_store_f32(p, a); }
-static inline void ss_store_f64(double *p, vd a) { v_store(p, a); }
-
 /* Lanes that cancelled, once more in as many bits as it takes. */
 static inline vd ss_mend(vd a, vd b, vd value, vm cancelled, int single, double (*ladder)(double, double, int))
 {
@@ -25,7 +20,7 @@ static inline vd ss_mend(vd a, vd b, vd value, vm cancelled, int single, double 
 #define SS_RUN(name, type, real) \
     static void name##_run_##type(const real *x, real *y, ptrdiff_t n) /* n: whole vectors */ \
     { \
-        for (ptrdiff_t i = 0; i < n; i += SS_W) ss_store_##type(y + i, name##_of_##type(ss_load_##type(x + i))); \
+        for (ptrdiff_t i = 0; i < n; i += SS_W) store_##type(y + i, name##_of_##type(load_##type(x + i))); \
     }
 
 static void expit_run_f32(const float *x, float *y, ptrdiff_t n)
@@ -72,8 +67,8 @@ static void expit_run_f32(const float *x, float *y, ptrdiff_t n)
     { \
         for (ptrdiff_t i = 0; i < n; i += SS_W) { \
             vm cancelled; \
-            vd x1 = ss_load_##type(a + i), x2 = ss_load_##type(b + i), value = name##_of_##type(x1, x2, &cancelled); \
-            ss_store_##type(y + i, ss_mend(x1, x2, value, cancelled, sizeof(real) == 4, ss_ladder_##name)); \
+            vd x1 = load_##type(a + i), x2 = load_##type(b + i), value = name##_of_##type(x1, x2, &cancelled); \
+            store_##type(y + i, ss_mend(x1, x2, value, cancelled, sizeof(real) == 4, ss_ladder_##name)); \
         } \
     } \
     static void name##_##type(const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb, char *y, ptrdiff_t sy, \

@@ -23,6 +23,7 @@
 
 #define transpose_f32 v_transpose_f32
 static inline vd load_f32(const float *x) { return v_load_f32(x); }
+static inline void store_f32(float *y, vd value) { v_store_f32(y, value); }
 
 typedef struct { vd hi[4]; } sum_f32;
 

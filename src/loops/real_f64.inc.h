@@ -29,6 +29,7 @@
 
 #define transpose_f64 v_transpose
 static inline vd load_f64(const double *x) { return v_load(x); }
+static inline void store_f64(double *y, vd value) { v_store(y, value); }
 
 typedef struct { vd hi[4], lo[4]; } sum_f64;
 

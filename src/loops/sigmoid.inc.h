@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Losses of logits against targets, element by element: pieces of SS_PIECE elements come into buffers of doubles,
-   whatever their layout, and leave by buffers. Included once per real type. */
+   Losses of logits against targets, element by element, in pieces of SS_PIECE: read and written where they lie, or by
+   buffers where they are not contiguous. Included once per real type. */
 
 #ifndef SS_SIGMOID_RUNS
 #define SS_SIGMOID_RUNS
@@ -20,97 +20,129 @@ static char *ss_run_of(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptr
     }
     return at;
 }
+
+/* Negative where t is outside [0, 1]. */
+static inline vd ss_room(vd t) { return v_min(t, v_sub(v_set1(1.0), t)); }
 #endif
 
-static void FN(sigmoid_read)(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t n, double *to)
+/* n elements of an operand, and room for whole steps: where they lie, or a copy. */
+static const REAL *FN(sigmoid_read)(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t n, REAL *buffer)
 {
     for (ptrdiff_t done = 0, count, step; done < n; done += count) {
         const char *from = ss_run_of(loss, operand, first + done, n - done, &step, &count);
-        REAL values[SS_PIECE];
-        if (step != (ptrdiff_t)sizeof(REAL)) {
-            SS_GATHER(REAL, values, from, step, count);
-            from = (const char *)values;
-        }
-        for (ptrdiff_t i = 0; i < count; i++) {
-            REAL value; /* a copy, since an array need not be aligned */
-            memcpy(&value, from + i * (ptrdiff_t)sizeof(REAL), sizeof value);
-            to[done + i] = (double)value;
-        }
+        const int straight = step == (ptrdiff_t)sizeof(REAL) && (uintptr_t)from % sizeof(REAL) == 0;
+        if (straight && count == n && n % STEP == 0) return (const REAL *)from;
+        SS_GATHER(REAL, buffer + done, from, step, count);
     }
-    for (ptrdiff_t i = n; i < n + STEP; i++) to[i] = 0.0;
+    for (ptrdiff_t i = n; i < n + STEP; i++) buffer[i] = 0;
+    return buffer;
 }
 
-static void FN(sigmoid_write)(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t n, const double *from)
+/* Where n results are to go: to their place, or by a buffer, from which sigmoid_write takes them. */
+static REAL *FN(sigmoid_place)(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t n, REAL *buffer)
+{
+    ptrdiff_t step, count;
+    char *to = ss_run_of(loss, operand, first, n, &step, &count);
+    return step == (ptrdiff_t)sizeof(REAL) && count == n && n % STEP == 0 ? (REAL *)to : buffer; /* new, so aligned */
+}
+
+static void FN(sigmoid_write)(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptrdiff_t n, const REAL *from)
 {
     for (ptrdiff_t done = 0, count, step; done < n; done += count) {
         char *to = ss_run_of(loss, operand, first + done, n - done, &step, &count);
-        REAL values[SS_PIECE], *results = step == (ptrdiff_t)sizeof(REAL) ? (REAL *)to : values; /* new, so aligned */
-        for (ptrdiff_t i = 0; i < count; i++) results[i] = (REAL)from[done + i];
-        if (results == values) SS_SCATTER(REAL, to, step, values, count);
+        if (to == (const char *)from) return;
+        SS_SCATTER(REAL, to, step, from + done, count);
     }
 }
 
-/* Losses take the place of the logits x, and slopes that of the targets t. Constants: `given`, there are weights;
-   `wanted`, a gradient is; `focal`. */
-static SS_INLINE void FN(sigmoid_piece)(const ss_sigmoid *loss, ptrdiff_t n, int given, int wanted, int focal,
-                                        double *x, double *t, const double *weight, const double *positive)
+/* A piece of n elements, read where it lies; `items` has room for whole steps, and so has `slopes`. */
+typedef struct {
+    ptrdiff_t n;
+    const REAL *x, *t, *weight, *positive;
+    double *items;
+    REAL *slopes;
+} FN(piece);
+
+/* Returns 0 where some element is not plain, and all is to be done by sigmoid_any. `wanted`, a constant: slopes are. */
+static SS_INLINE int FN(sigmoid_plain)(const ss_sigmoid *loss, const FN(piece) *at, int wanted)
 {
-    enum { BESIDE = FN(BESIDE) };
+    enum { BESIDE = SS_W == 8 ? 4 : 2 }; /* as many vectors as keep the processor busy */
+    const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
+    vd least = v_set1(0.0), largest = v_set1(0.0);
+    for (ptrdiff_t i = 0; i < at->n; i += BESIDE * SS_W) {
+        vd x[BESIDE], t[BESIDE];
+        ss_logistic s[BESIDE];
+        for (int j = 0; j < BESIDE; j++) x[j] = FN(load)(at->x + i + j * SS_W);
+        for (int j = 0; j < BESIDE; j++) t[j] = FN(load)(at->t + i + j * SS_W);
+        FN(logistic)(x, BESIDE, 0, s);
+        for (int j = 0; j < BESIDE; j++) {
+            v_store(at->items + i + j * SS_W, FN(plain_loss)(s + j, x[j], t[j]));
+            if (wanted) FN(store)(at->slopes + i + j * SS_W, FN(plain_slope)(s + j, x[j], t[j], scale));
+            largest = v_max(ss_abs(x[j]), largest); /* NaN comes out as NaN */
+            least = v_min(ss_room(t[j]), least);
+        }
+    }
+    return !v_bits(v_lt(least, v_set1(0.0))) && !v_bits(v_lt(v_set1(FN(PLAIN)), largest));
+}
+
+/* Any elements, weights too. Plain ones get the same bits. `focal` is a constant. */
+static SS_INLINE void FN(sigmoid_any)(const ss_sigmoid *loss, const FN(piece) *at, int focal)
+{
     const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
     const vd zero = v_set1(0.0), one = v_set1(1.0);
-    for (ptrdiff_t i = 0; i < n; i += BESIDE * SS_W) {
-        vd logit[BESIDE];
-        ss_logistic s[BESIDE];
-        for (int j = 0; j < BESIDE; j++) logit[j] = v_load(x + i + j * SS_W);
-        FN(logistics)(logit, BESIDE, s);
-        for (int j = 0; j < BESIDE; j++) {
-            const ptrdiff_t at = i + j * SS_W;
-            const vd target = v_load(t + at), w = given ? v_load(weight + at) : one, none = v_sub(one, target);
-            const vd some = given ? v_mul(target, v_load(positive + at)) : target;
-            vd item = FN(logistic_loss)(&s[j], logit[j], none, some), slope = one;
-            if (wanted) {
-                const vpair by = focal ? ss_pair_of(one) : given ? ss_pair_mul(scale, ss_pair_of(w)) : scale;
-                slope = FN(logistic_slope)(&s[j], logit[j], none, some, by);
-            }
-            if (focal) {
-                ss_focus(&s[j], logit[j], target, loss->alpha, loss->gamma, &item, &slope);
-                slope = v_mul(slope, scale.hi);
-            }
-            v_store(x + at, given ? ss_part(w, item) : item);
-            if (wanted) v_store(t + at, given ? v_select(v_eq(w, zero), zero, slope) : slope);
+    for (ptrdiff_t i = 0; i < at->n; i += SS_W) {
+        const vd x = FN(load)(at->x + i), t = FN(load)(at->t + i);
+        const vd w = FN(load)(at->weight + i), positive = FN(load)(at->positive + i);
+        const vd none = v_sub(one, t), some = v_mul(t, positive);
+        const vpair by = focal ? ss_pair_of(one) : ss_pair_mul(scale, ss_pair_of(w));
+        ss_logistic s;
+        FN(logistic)(&x, 1, 1, &s);
+        vd item = FN(logistic_loss)(&s, x, none, some), slope = FN(logistic_slope)(&s, x, none, some, by);
+        if (focal) {
+            ss_focus(&s, FN(larger)(&s), x, t, loss->alpha, loss->gamma, &item, &slope);
+            slope = v_mul(slope, scale.hi);
+        } else {
+            const vd room = v_select(v_lt(v_set1(FN(PLAIN)), ss_abs(x)), v_set1(-1.0), ss_room(t));
+            const vm special = v_lt(v_select(v_eq(positive, one), room, v_set1(-1.0)), zero);
+            item = v_select(special, item, FN(plain_loss)(&s, x, t));
+            slope = v_select(special, slope, FN(plain_slope)(&s, x, t, by));
         }
+        v_store(at->items + i, ss_part(w, item));
+        if (at->slopes) FN(store)(at->slopes + i, v_select(v_eq(w, zero), zero, slope));
     }
 }
 
 static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t last, ss_total *exact)
 {
-    _Alignas(64) double x[SS_PIECE + STEP], t[SS_PIECE + STEP], weight[SS_PIECE + STEP], positive[SS_PIECE + STEP];
+    _Alignas(64) REAL x[SS_PIECE + STEP], t[SS_PIECE + STEP], weight[SS_PIECE + STEP], positive[SS_PIECE + STEP];
+    _Alignas(64) REAL results[SS_PIECE + STEP];
+    _Alignas(64) double items[SS_PIECE + STEP];
     const int wanted = loss->operands[SS_GRADIENT] != NULL;
-    const int given = loss->operands[SS_SCALES] || loss->operands[SS_POSITIVES];
+    const int given = loss->focal || loss->operands[SS_SCALES] || loss->operands[SS_POSITIVES];
+    FN(piece) at = {0, NULL, NULL, weight, positive, items, NULL};
     ss_lanes sum;
-    ss_beyond beyond;
     ss_lanes_start(&sum);
-    for (ptrdiff_t i = 0; i < SS_PIECE + STEP; i++) weight[i] = positive[i] = 1.0;
-    for (ptrdiff_t at = first; at < last; at += SS_PIECE) {
-        const ptrdiff_t n = last - at < SS_PIECE ? last - at : SS_PIECE;
-        FN(sigmoid_read)(loss, SS_LOGITS, at, n, x);
-        FN(sigmoid_read)(loss, SS_TARGETS, at, n, t);
-        if (loss->operands[SS_SCALES]) FN(sigmoid_read)(loss, SS_SCALES, at, n, weight);
-        if (loss->operands[SS_POSITIVES]) FN(sigmoid_read)(loss, SS_POSITIVES, at, n, positive);
-        const int far = given || loss->focal ? FN(sigmoid_beyond)(loss, n, x, t, weight, positive, &beyond) : 0;
-        if (loss->focal)
-            FN(sigmoid_piece)(loss, n, 1, 1, 1, x, t, weight, positive);
-        else if (given)
-            FN(sigmoid_piece)(loss, n, 1, 1, 0, x, t, weight, positive);
-        else if (wanted)
-            FN(sigmoid_piece)(loss, n, 0, 1, 0, x, t, weight, positive);
-        else
-            FN(sigmoid_piece)(loss, n, 0, 0, 0, x, t, weight, positive);
-        if (far) ss_sigmoid_anew(loss, &beyond, weight, positive, x, t);
-        ss_lanes_add(&sum, x, n);
-        for (ptrdiff_t i = 0; i < n && exact; i++) ss_total_add(exact, x[i]);
-        if (loss->operands[SS_ITEMS]) FN(sigmoid_write)(loss, SS_ITEMS, at, n, x);
-        if (wanted) FN(sigmoid_write)(loss, SS_GRADIENT, at, n, t);
+    for (ptrdiff_t i = 0; i < SS_PIECE + STEP; i++) weight[i] = positive[i] = 1;
+    for (ptrdiff_t i = first; i < last; i += SS_PIECE) {
+        const ptrdiff_t n = at.n = last - i < SS_PIECE ? last - i : SS_PIECE;
+        at.x = FN(sigmoid_read)(loss, SS_LOGITS, i, n, x);
+        at.t = FN(sigmoid_read)(loss, SS_TARGETS, i, n, t);
+        if (loss->operands[SS_SCALES]) at.weight = FN(sigmoid_read)(loss, SS_SCALES, i, n, weight);
+        if (loss->operands[SS_POSITIVES]) at.positive = FN(sigmoid_read)(loss, SS_POSITIVES, i, n, positive);
+        if (wanted) at.slopes = FN(sigmoid_place)(loss, SS_GRADIENT, i, n, results);
+        const int done = !given && (wanted ? FN(sigmoid_plain)(loss, &at, 1) : FN(sigmoid_plain)(loss, &at, 0));
+        if (!done && loss->focal)
+            FN(sigmoid_any)(loss, &at, 1);
+        else if (!done)
+            FN(sigmoid_any)(loss, &at, 0);
+        if (given) FN(sigmoid_anew)(loss, n, at.x, at.t, at.weight, at.positive, items, at.slopes);
+        if (wanted) FN(sigmoid_write)(loss, SS_GRADIENT, i, n, at.slopes);
+        ss_lanes_add(&sum, items, n);
+        for (ptrdiff_t j = 0; j < n && exact; j++) ss_total_add(exact, items[j]);
+        if (loss->operands[SS_ITEMS]) {
+            for (ptrdiff_t j = 0; j < n; j++) results[j] = (REAL)items[j];
+            FN(sigmoid_write)(loss, SS_ITEMS, i, n, results);
+        }
     }
     return ss_lanes_end(&sum);
 }

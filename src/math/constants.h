@@ -113,4 +113,37 @@ static const double SS_LOG_SINGLE[6] = {
     0x1.7520c18128105p-3, 0x1.3bed12235ffd3p-3,
 };
 
+// ---- log1p of e, 0 <= e <= 1 ----
+//
+// Entry j = 15 e rounded. log1p e = -log(inv) + log1p(g), g = (1 + e) inv - 1.
+
+// inv: near 1 / (1 + j/15), and so chosen that -log inv is a double but for 2^-64. Origin: docs/constants/log.py.
+static const uint64_t SS_UNIT_INV[16] = {
+    0x3ff0000000000000ULL, 0x3fee000000100000ULL, 0x3fec3c3c3c763c3cULL, 0x3feaaaaaae48aaabULL,
+    0x3fe9435e51c19436ULL, 0x3fe8000005400000ULL, 0x3fe6db6dbf176db7ULL, 0x3fe5d174606b45d1ULL,
+    0x3fe4de9bd6626f4eULL, 0x3fe400000a9e0000ULL, 0x3fe3333333c33333ULL, 0x3fe276276fc22762ULL,
+    0x3fe1c71c81171c72ULL, 0x3fe124924d269249ULL, 0x3fe08d3dcda0d3ddULL, 0x3fe0000010640000ULL,
+};
+
+// RN(-log inv). Origin: docs/constants/log.py.
+static const uint64_t SS_UNIT_LOG[16] = {
+    0x0000000000000000ULL, 0x3fb08598b515b17eULL, 0x3fc0055889cc86bfULL, 0x3fc756500087c9a9ULL,
+    0x3fce41fcc6d5173dULL, 0x3fd269620334db94ULL, 0x3fd588c2c204ce2dULL, 0x3fd882f1e5c0ba13ULL,
+    0x3fdb5b3e1b39c4efULL, 0x3fde1489f82d8d3dULL, 0x3fe058aef9911452ULL, 0x3fe199faaf7f067cULL,
+    0x3fe2cf25df48f1cfULL, 0x3fe3f9126da8d4dfULL, 0x3fe5188a44ff1c43ULL, 0x3fe62e42de323a00ULL,
+};
+
+// q0..q8: log1p(g) ~ g + g^2 (q0 + q1 g + ... + q8 g^8), |g| <= 1/30 (1 + 2^-20); minimax of the error relative to g,
+// which is about 2^-61.33. Origin: docs/constants/log.py.
+static const double SS_UNIT[9] = {
+    -0x1.0000000000000p-1, 0x1.55555555554a9p-2, -0x1.ffffffffffcb6p-3, 0x1.9999999c7de59p-3,
+    -0x1.5555555a43fb0p-3, 0x1.24922a57eb703p-3, -0x1.ffffaee20b6a2p-4, 0x1.c81e9ccaabb7cp-4,
+    -0x1.9aafe75e16b14p-4,
+};
+
+// The same with four coefficients; the error is about 2^-31.10. Origin: docs/constants/log.py.
+static const double SS_UNIT_SINGLE[4] = {
+    -0x1.fffffbb88a89fp-2, 0x1.55554d97f0998p-2, -0x1.003c905fb99e3p-2, 0x1.9a23501dc92efp-3,
+};
+
 #endif  // STABLESOFT_MATH_CONSTANTS_H

@@ -29,6 +29,9 @@ static inline vpair ss_fast_two_sum(vd a, vd b)
     return ss_pair(sum, v_sub(b, v_sub(sum, a)));
 }
 
+/* The pair, normalised; |lo| may be up to |hi|. */
+static inline vpair ss_pair_normal(vpair a) { return ss_fast_two_sum(a.hi, a.lo); }
+
 /* a + b exactly. */
 static inline vpair ss_two_sum(vd a, vd b)
 {
@@ -40,7 +43,7 @@ static inline vpair ss_two_sum(vd a, vd b)
 static inline vpair ss_two_prod(vd a, vd b)
 {
     vd product = v_mul(a, b);
-    return ss_pair(product, v_fma(a, b, v_sub(v_set1(0.0), product)));
+    return ss_pair(product, v_fms(a, b, product));
 }
 
 /* Relative error of the sum of two pairs: 3 2^-106 ("accurate" addition, 20 operations). */
