@@ -193,7 +193,7 @@ static void FN(dense_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label)
     const ss_label end = FN(label)(v_set1(sum.peak), common.rest, v_set1(sum.exponent), nothing, nothing);
     const double excess = lane(end.excess.hi), unit = lane(end.others_unit) - lane(end.unit);
     if (ss_focus_beyond(loss->gamma, lane(end.others.hi), unit) ||
-        ss_z_loss_beyond(loss->z_loss, sum.peak, excess) || (excess != 0.0 && excess < 0x1p-500)) {
+        ss_z_loss_beyond(loss->z_loss, sum.peak, excess)) {
         loss->items[row] = FN(loss_anew)(loss, at, label, job->y != NULL);
         return;
     }

@@ -66,8 +66,9 @@ static double FN(loss_anew)(const ss_loss *loss, ss_offsets at, ptrdiff_t label,
     return ss_loss_of_row(loss, SINGLE, place, targets ? -1 : label, gradient);
 }
 
-/* Within these powers of two a row is computed in doubles, beyond them anew. */
+/* Terms that were kept serve as far below the peak as this power of two. */
 #define SS_SLOPE_BETWEEN (-400.0)
+/* Within these powers of two a row is computed in doubles, beyond them anew. */
 #define SS_SLOPE_LEAST 0x1p-120
 #define SS_SLOPE_MOST 0x1p120
 #define SS_LOSS_LEAST 0x1p-960 /* a double below it may have lost digits in its pair */
@@ -76,17 +77,17 @@ static double FN(loss_anew)(const ss_loss *loss, ss_offsets at, ptrdiff_t label,
 static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by, ptrdiff_t place,
                               double *terms)
 {
-    const double lift = ldexp(1.0, FN(OFFSET)), moved = ldexp(1.0, (int)fmax(by->others_unit, -1000.0));
-    const vpair mine = ss_pair_scale(ss_pair_neg(by->others), v_set1(lift));
+    const vpair mine = ss_pair_scale(ss_pair_neg(by->others), v_set1(ldexp(1.0, FN(OFFSET))));
     ss_end end = {by->peak, 0.0, by->unit, lane(by->factor.hi), lane(by->factor.lo), 0.0};
     if (!terms) {
         FN(write_from)(job, at, 0, job->n, &end, NULL, NULL);
-        const vpair on_mine = ss_pair_scale(by->on_others, v_set1(moved));
-        FN(loss_put)(job, at, label, lane(FN(product)(mine, on_mine)));
+        const FN(scaled) on_mine = FN(scale_factor)(by->on_others, v_set1(fmax(by->others_unit, -3000.0)));
+        FN(loss_put)(job, at, label, lane(FN(scaled_product)(mine, on_mine)) + 0.0);
         return;
     }
     /* Kept terms are in units of 2^exponent, and the peak's was left out: put it in, and the label's. */
     const double units = ldexp(1.0, (int)(by->exponent - by->unit));
+    const double moved = ldexp(1.0, (int)fmax(by->others_unit, -1000.0));
     SS_TABLES;
     const vpair top = FN(term)(v_set1(by->peak), ss_scale_bits(v_set1(by->exponent), FN(OFFSET)), table_hi, table_lo);
     FN(replace)(terms + place, lane(top.hi), lane(top.lo));
@@ -143,8 +144,8 @@ static SS_INLINE double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, pt
                     ss_z_loss_beyond(loss->z_loss, lane(highest), lane(end.excess.hi)) ||
                     (isinf(cost) && lane(mine) > -INFINITY) ||
                     (cost < SS_LOSS_LEAST && (fabs(weight) > 1.0 || loss->gamma != 0.0 || loss->z_loss != 0.0));
-    by->slope_anew = by->cost_anew || shift != 0.0 || by->exponent - by->unit < SS_SLOPE_BETWEEN ||
-                     isnan(on_p) || isnan(by_all) || least <= SS_SLOPE_LEAST || most >= SS_SLOPE_MOST;
+    by->slope_anew = by->cost_anew || shift != 0.0 || isnan(on_p) || isnan(by_all) || least <= SS_SLOPE_LEAST ||
+                     most >= SS_SLOPE_MOST;
     return lane(v_mul(v_add(item.hi, item.lo), v_set1(weight)));
 }
 
@@ -180,7 +181,7 @@ static void FN(loss_label_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t lab
         if (by.slope_anew) return;
     }
     /* no second element above -inf: then there are no terms */
-    const int kept = keep && sum.hi != 0.0;
+    const int kept = keep && sum.hi != 0.0 && by.exponent - by.unit > SS_SLOPE_BETWEEN;
     if (job->y) FN(loss_gradient)(job, at, label, &by, sum.place, kept ? terms : NULL);
 #if SS_HAVE_STREAM
     if (job->stream) v_fence();
