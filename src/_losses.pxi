@@ -6,6 +6,7 @@ cdef extern from "losses.h":
         SS_TARGETS
         SS_SCALES
         SS_POSITIVES
+        SS_COUNTS
         SS_GRADIENT
         SS_ITEMS
         SS_OPERANDS
@@ -20,8 +21,8 @@ cdef extern from "losses.h":
     ctypedef struct ss_sigmoid:
         int ndim
         Py_ssize_t shape[64]
-        Py_ssize_t strides[6][64]
-        char *operands[6]
+        Py_ssize_t strides[7][64]
+        char *operands[7]
         int focal
         double alpha, gamma
         double scale_hi, scale_lo
@@ -37,11 +38,11 @@ cdef extern from "losses.h":
 
 
 cdef struct loss_options:
-    bint ignores, weighs, mean, sums  # weighs: the mean is over weights, not over rows
+    bint ignores, weighs, mean, sums, divides  # weighs: the mean is over weights, not over rows
     long long ignored
     double smoothing, z_loss, gamma
     double factor   # of the gradient
-    double divisor  # of loss and gradient where `mean`; negative: what the reduction calls for
+    double divisor  # of loss and gradient where `mean`, if it `divides`; if not, what the reduction calls for
     double cap      # of one row's loss
 
 
@@ -149,7 +150,7 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
             return None
     if options.mean:
         divisor = options.divisor
-        if divisor < 0.0:
+        if not options.divides:
             divisor = <double> job.rows
             if labels is not None:
                 ss_sum_weights(loss.weights if options.weighs else NULL, loss.labels, job.rows, &divisor, &lo)
@@ -201,7 +202,7 @@ cdef cnp.ndarray _labels_of(object labels, cnp.ndarray x, int axis):
 
 
 def softmax_loss(x, int axis, labels, targets, weights, ignored, double smoothing, double z_loss, double gamma,
-                 double factor, double divisor, double cap, str reduction, bint weighs, bint return_grad):
+                 double factor, divisor, double cap, str reduction, bint weighs, bint return_grad):
     """A softmax loss from arguments in normal form: loss or (loss, gradient), None where a label is out of range."""
     cdef loss_options options
     _reduction(reduction, &options)
@@ -212,7 +213,8 @@ def softmax_loss(x, int axis, labels, targets, weights, ignored, double smoothin
     options.z_loss = z_loss
     options.gamma = gamma
     options.factor = factor
-    options.divisor = divisor
+    options.divides = divisor is not None
+    options.divisor = 1.0 if divisor is None else divisor
     options.cap = cap
     return _cross_entropy(x, axis, labels, targets, weights, &options, return_grad)
 
@@ -244,7 +246,7 @@ cdef object _offer(object logits, object labels, object axis, object ignore_inde
     options.z_loss = 0.0
     options.gamma = gamma
     options.factor = 1.0
-    options.divisor = -1.0
+    options.divides = False
     options.cap = INFINITY
     return _cross_entropy(logits, place, rows, None, None, &options, return_grad)
 
@@ -306,9 +308,12 @@ cdef void _collapse(ss_sigmoid *loss, cnp.ndarray logits, tuple operands):
                 loss.strides[j][k] = cnp.PyArray_STRIDES(one)[i]
 
 
-def sigmoid_loss(x, targets, weights, positives, bint focal, double alpha, double gamma, double factor, double divisor,
-                 str reduction, bint return_grad):
-    """A sigmoid loss from arguments in normal form: arrays of one shape and type, any strides, None where not given."""
+def sigmoid_loss(x, targets, weights, positives, counts, bint focal, double alpha, double gamma, double factor,
+                 double divisor, str reduction, bint return_grad):
+    """A sigmoid loss from arguments in normal form: arrays of one shape and type, any strides, None where not given.
+
+    `counts` is boolean; `divisor` is that of a mean.
+    """
     cdef ss_sigmoid loss
     cdef loss_options options
     cdef cnp.ndarray logits = x, gradient = None, items = None
@@ -320,13 +325,11 @@ def sigmoid_loss(x, targets, weights, positives, bint focal, double alpha, doubl
     _reduction(reduction, &options)
     if not options.mean:
         divisor = 1.0
-    elif divisor < 0.0:
-        divisor = <double> size
     if return_grad:
         gradient = _empty_like(logits)
     if not options.sums:
         items = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(logits), type_num, False)
-    _collapse(&loss, logits, (logits, targets, weights, positives, gradient, items))
+    _collapse(&loss, logits, (logits, targets, weights, positives, counts, gradient, items))
     loss.focal = focal
     loss.alpha = alpha
     loss.gamma = gamma
@@ -349,7 +352,8 @@ cdef object _offer_sigmoid(object logits, object targets, object reduction, obje
             or cnp.PyArray_TYPE(<cnp.ndarray> logits) != cnp.PyArray_TYPE(<cnp.ndarray> targets) \
             or not cnp.PyArray_SAMESHAPE(logits, targets):
         return None
-    return sigmoid_loss(logits, targets, None, None, focal, NAN, gamma, 1.0, -1.0, reduction, return_grad)
+    return sigmoid_loss(logits, targets, None, None, None, focal, NAN, gamma, 1.0,
+                        <double> cnp.PyArray_SIZE(logits), reduction, return_grad)
 
 
 def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, reduction="mean", return_grad=False):

@@ -38,8 +38,6 @@ def accelerated_loss(complete):
 
 def as_logits(x, name="logits"):
     """x as a real array of at least one dimension, its library, and the dtype of the result."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: pass {name}.filled(-numpy.inf)")
     xp, arrays, dtype = convert({name: x})
     if xp.isdtype(arrays[name].dtype, "complex floating"):
         raise TypeError(f"{name} must be real, not {dtype_name(arrays[name].dtype)}")
@@ -100,6 +98,7 @@ def as_class_weight(xp, weight, x, classes, name="weight"):
     """One weight for each class in the dtype of x, or None."""
     if weight is None:
         return None
+    _refuse_masked(weight, name)
     array = as_array(xp, weight, name, x)
     if tuple(array.shape) != (classes,):
         raise ValueError(f"{name} must have one number for each of {classes} classes, not shape {tuple(array.shape)}")
@@ -110,8 +109,6 @@ def as_class_weight(xp, weight, x, classes, name="weight"):
 
 def as_targets(xp, labels, x, axis, name="labels"):
     """(labels, None) for integers in the shape of x without `axis`, (None, t) for probabilities in the shape of x."""
-    if isinstance(labels, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill it with a label of its own and name that one in ignore_index")
     array = as_array(xp, labels, name, x)
     kept = tuple(n for i, n in enumerate(x.shape) if i != axis)
     if tuple(array.shape) == tuple(x.shape):
@@ -130,12 +127,14 @@ def as_targets(xp, labels, x, axis, name="labels"):
     return array, None
 
 
-def check_labels(xp, labels, classes, ignored, name="labels", given=None):
+def check_labels(xp, labels, classes, ignored, name="labels", given=None, counts=None):
     """Raise for the first label outside [0, classes) that is not the ignored one, where the values can be seen.
 
-    The error speaks of them as they were given, which may be in another shape and with fractions.
+    The error speaks of them as they were given, which may be in another shape and with fractions. Only those that
+    count are looked at.
     """
     bad = (labels < 0) | (labels >= classes)
+    bad = bad if counts is None else bad & counts
     if ignored is not None:
         bad = bad & (labels != ignored) if _holds(xp, labels.dtype, ignored) else bad
     if not answers(xp.any(bad)):
@@ -153,10 +152,16 @@ def _holds(xp, dtype, value):
     return info.min <= value <= info.max
 
 
+def _refuse_masked(value, name):
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill it, and mask the logits where nothing is to count")
+
+
 def as_elements(xp, value, x, name):
     """A real array of x's dtype, broadcast to x's shape; None stays None."""
     if value is None:
         return None
+    _refuse_masked(value, name)
     array = as_array(xp, value, name, x)
     if xp.isdtype(array.dtype, "complex floating"):
         raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
@@ -193,6 +198,6 @@ def cast_back(xp, result, dtype):
     if isinstance(result, tuple):
         return tuple(cast_back(xp, one, dtype) for one in result)
     if result.dtype != dtype:
-        result = xp.asarray(result).astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
+        result = result.astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
     return result[()] if is_numpy_namespace(xp) and result.ndim == 0 else result
 

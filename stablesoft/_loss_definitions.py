@@ -75,7 +75,7 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
     items = xp.where(empty, 0.0, xp.where(undefined, math.nan, items))
     items = xp.where(items > cap, cap, items)
 
-    if reduction == "mean" and divisor < 0:
+    if reduction == "mean" and divisor is None:
         divisor = _divisor(xp, hard, counts, x, axis)
     elif reduction != "mean":
         divisor = 1.0
@@ -112,8 +112,11 @@ def _reduced(xp, items, axis, divisor, reduction):
     return _divided(xp, xp.sum(items), divisor)
 
 
-def sigmoid_definition(xp, x, t, *, weight, positive, focal, alpha, gamma, factor, divisor, reduction, return_grad):
+def sigmoid_definition(xp, x, t, *, weight, positive, counts, focal, alpha, gamma, factor, divisor, reduction,
+                       return_grad):
     """Sigmoid cross-entropy and focal loss, as src/loops/logistic.inc.h has them."""
+    if counts is not None:
+        x, t = xp.where(counts, x, 0.0), xp.where(counts, t, 0.0)  # a NaN that does not count reaches no derivative
     up = x > 0
     term = xp.exp(xp.where(up, -x, x))
     log = xp.log1p(term)
@@ -137,8 +140,10 @@ def sigmoid_definition(xp, x, t, *, weight, positive, focal, alpha, gamma, facto
         items = xp.where(power == 0, 0.0, focus * balance * xp.where(power == 0, 0.0, items))
     if weight is not None:
         items, slope = items * weight, slope * weight
-    if reduction == "mean" and isinstance(divisor, float) and divisor < 0:
-        divisor = float(math.prod(x.shape))
+    if counts is not None:
+        items, slope = xp.where(counts, items, 0.0), xp.where(counts, slope, 0.0)
+    if reduction == "mean" and divisor is None:
+        divisor = float(math.prod(x.shape)) if counts is None else xp.sum(xp.astype(counts, x.dtype))
     elif reduction != "mean":
         divisor = 1.0
     loss = _reduced(xp, items, None, divisor, reduction)

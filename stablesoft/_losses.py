@@ -25,12 +25,13 @@ from ._loss_arguments import (
     kernel_labels,
 )
 from ._loss_definitions import sigmoid_definition, softmax_definition
+from ._loss_masks import either, join, masked_softmax_loss, split
 
 __all__ = ["sigmoid_cross_entropy", "sigmoid_focal_loss", "softmax_cross_entropy", "softmax_focal_loss"]
 
 
 def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs=False, smoothing=0.0,
-                 z_loss=0.0, gamma=0.0, factor=1.0, divisor=-1.0, cap=math.inf, name="labels", given=None,
+                 z_loss=0.0, gamma=0.0, factor=1.0, divisor=None, cap=math.inf, name="labels", given=None,
                  weight_name="weight"):
     """Answer any softmax loss.
 
@@ -42,8 +43,10 @@ def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_gra
         The mean divides by the weights of the labels, not by their number.
     smoothing, z_loss, gamma : float
         Checked by the caller.
-    factor, divisor : float
-        Of the gradient; of loss and gradient where the reduction is "mean", negative: what the reduction calls for.
+    factor : float
+        Of the gradient.
+    divisor : float
+        Of loss and gradient where the reduction is "mean"; None: what the weights and labels call for.
     cap : float
         Largest loss of one row; the gradient does not know it.
     name, given : str, array
@@ -56,6 +59,11 @@ def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_gra
     loss or (loss, gradient)
         In the library and dtype of the logits.
     """
+    if isinstance(logits, np.ma.MaskedArray) or isinstance(labels, np.ma.MaskedArray):
+        return masked_softmax_loss(
+            softmax_loss, logits, labels, axis, weight=weight, ignored=ignored, reduction=reduction,
+            return_grad=return_grad, weighs=weighs, smoothing=smoothing, z_loss=z_loss, gamma=gamma, factor=factor,
+            divisor=divisor, cap=cap, name=name, given=given, weight_name=weight_name)  # fmt: skip
     xp, x, dtype = as_logits(logits)
     axis = as_axis(axis, x.ndim)
     classes = x.shape[axis]
@@ -135,6 +143,9 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
     at +inf each of them has the probability 1/k. A NaN, or nothing but -inf, makes the row NaN. A row that is ignored
     or has no weight has loss and gradient 0, whatever its logits are; a mean over nothing is 0.
 
+    **Masked arrays.** A masked logit is no class of its row: its p and its share of the smoothing are 0, and as a label
+    it costs inf. A row without a label or any logit is ignored. What is masked is masked in `grad`, and in "none".
+
     **Method.** (peak - x) + log1p(rest), two terms of one sign [1]_; the gradient at the label is the negated sum of
     the other terms, where p - 1 would cancel. Sums over rows are exact, so they depend on no order.
 
@@ -202,8 +213,8 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
     -----
     **Accuracy.** For float32 and float64 on NumPy 4 ulp for integer labels, losses and gradients however small.
 
-    **Special values.** As :func:`stablesoft.softmax_cross_entropy`. The gradient is finite for every gamma, below 1
-    included.
+    **Special values, masked arrays.** As :func:`stablesoft.softmax_cross_entropy`. The gradient is finite for every
+    gamma, below 1 included.
 
     **Method.** 1 - p at the label is the sum of the other probabilities [1]_, so that no power of it cancels.
 
@@ -228,25 +239,35 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
 
 
 def sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, focal=False, alpha=math.nan, gamma=0.0,
-                 factor=1.0, divisor=-1.0):
-    """Answer any sigmoid loss; `factor` and `divisor` as in `softmax_loss`."""
+                 factor=1.0, divisor=None, counts=None):
+    """Answer any sigmoid loss; `factor` and `divisor` as in `softmax_loss`.
+
+    What does not count costs nothing, and the mean does not know of it: `counts` is boolean in the logits' shape, None
+    where all do.
+    """
+    (logits, hidden), (targets, missing) = split(logits), split(targets)
     xp, x, dtype = as_logits(logits)
     reduction, return_grad = as_reduction(reduction), as_flag(return_grad, "return_grad")
-    if isinstance(targets, np.ma.MaskedArray):
-        raise TypeError("targets is a masked array: fill it, and give what is masked the weight 0")
     t = as_elements(xp, targets, x, "targets")
     if t is None or np.shape(targets) != tuple(x.shape):
         raise ValueError(f"targets must have the logits' shape {tuple(x.shape)}, not {np.shape(targets)}")
     weight, positive = as_elements(xp, weight, x, "weight"), as_elements(xp, positive, x, "pos_weight")
+    mask = either(hidden, missing)
+    if mask is not None:
+        counts = np.asarray(~mask if counts is None else counts & ~mask)  # ~ makes a scalar of a 0-d array
     if compiled(xp, x):
-        result = _native.sigmoid_loss(x, t, weight, positive, focal, alpha, gamma, factor, divisor, reduction,
+        if divisor is None:
+            divisor = float(x.size if counts is None else np.count_nonzero(counts))
+        result = _native.sigmoid_loss(x, t, weight, positive, counts, focal, alpha, gamma, factor, divisor, reduction,
                                       return_grad)  # fmt: skip
     else:
         with np.errstate(all="ignore"):
-            result = sigmoid_definition(xp, x, t, weight=weight, positive=positive, focal=focal, alpha=alpha,
-                                        gamma=gamma, factor=factor, divisor=divisor, reduction=reduction,
+            result = sigmoid_definition(xp, x, t, weight=weight, positive=positive, counts=counts, focal=focal,
+                                        alpha=alpha, gamma=gamma, factor=factor, divisor=divisor, reduction=reduction,
                                         return_grad=return_grad)  # fmt: skip
-    return cast_back(xp, result, dtype)
+    loss, *grad = cast_back(xp, result if return_grad else (result,), dtype)
+    loss = join(loss, mask if reduction == "none" else None)
+    return (loss, join(grad[0], mask)) if return_grad else loss
 
 
 @accelerated_loss
@@ -292,6 +313,9 @@ def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, redu
 
     **Special values.** A part with the factor 0 costs nothing: the loss at an infinity that agrees with its target
     is 0.
+
+    **Masked arrays.** What is masked in `logits` or `targets` costs nothing, the mean does not count it, and it is
+    masked in `grad`, and in "none".
 
     **Method.** log(1 + e^x) = max(x, 0) + log1p(e^-|x|), two terms of one sign. Sums are exact, so they depend on no
     order.
@@ -346,8 +370,8 @@ def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0, reduction="mea
     -----
     **Accuracy.** For float32 and float64 on NumPy 4 ulp for targets 0 and 1, losses and gradients however small.
 
-    **Special values.** As :func:`stablesoft.sigmoid_cross_entropy`. The gradient is finite for every gamma, below 1
-    included.
+    **Special values, masked arrays.** As :func:`stablesoft.sigmoid_cross_entropy`. The gradient is finite for every
+    gamma, below 1 included.
 
     **Method.** q, the probability of being wrong, is computed as such and not as 1 - p [1]_.
 

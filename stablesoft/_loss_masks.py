@@ -1,0 +1,67 @@
+"""Masked arrays in the losses: what is masked does not take part, and the mask comes back.
+
+A masked logit is no class of its row. A row without a label, or without any logit, is ignored. Masked arrays are
+NumPy's, so all of this is NumPy, too.
+"""
+
+import math
+
+import numpy as np
+
+from ._loss_arguments import as_axis, as_class_weight, as_logits, as_targets, cast_back, check_labels
+
+
+def split(value):
+    """The array behind a masked array and its mask; anything else as it is, and None."""
+    if isinstance(value, np.ma.MaskedArray):
+        return value.data, np.ma.getmaskarray(value)
+    return value, None
+
+
+def join(result, mask):
+    """A result with its mask, a scalar for no dimensions; without a mask as it is."""
+    return result if mask is None else np.ma.MaskedArray(result, mask=mask)[()]
+
+
+def either(*masks):
+    """Where one of these masks is set; None where there are none."""
+    given = [mask for mask in masks if mask is not None]
+    return np.logical_or.reduce(given) if given else None
+
+
+def masked_softmax_loss(answer, logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs=False,
+                        smoothing=0.0, divisor=None, name="labels", given=None, weight_name="weight", **options):
+    """Have `answer`, which is `softmax_loss`, answer a call with masks as one that has none."""
+    (logits, hidden), (labels, missing) = split(logits), split(labels)
+    xp, x, dtype = as_logits(logits)
+    axis = as_axis(axis, x.ndim)
+    labels, targets = as_targets(xp, labels, x, axis, name)
+    hidden = np.zeros(x.shape, bool) if hidden is None else hidden
+    rows = ~np.all(hidden, axis=axis)  # that take part
+    if missing is not None:
+        rows &= ~(missing if targets is None else np.all(missing, axis=axis))
+    counts = rows
+    if targets is None:
+        check_labels(xp, labels, x.shape[axis], ignored, name, given, rows)
+        counts = rows if ignored is None else rows & (labels != ignored)
+        labels, ignored = np.where(counts, labels.astype(np.int64), -1), -1  # checked, so that -1 is none of them
+        if smoothing:
+            if divisor is None and weighs and weight is not None:
+                divisor = math.fsum(as_class_weight(xp, weight, x, x.shape[axis], weight_name)[labels[counts]])
+            targets, ignored = np.moveaxis(labels[..., None] == np.arange(x.shape[axis]), -1, axis), None
+    elif missing is not None:
+        targets = np.where(missing, 0.0, targets)
+    if targets is not None:
+        if smoothing:  # over the classes that the row has
+            share = smoothing / np.maximum(np.sum(~hidden, axis=axis, keepdims=True), 1)
+            targets = (1.0 - smoothing) * targets + np.where(hidden, 0.0, share)
+        labels = np.where(np.expand_dims(counts, axis), targets, 0.0).astype(x.dtype)
+        divisor = float(np.sum(counts)) if divisor is None else divisor
+    result = answer(np.where(hidden, -math.inf, x), labels, axis, weight=weight, ignored=ignored, reduction=reduction,
+                    return_grad=return_grad, weighs=weighs, divisor=divisor, weight_name=weight_name,
+                    **options)  # fmt: skip
+    loss, *grad = cast_back(xp, result if return_grad else (result,), dtype)
+    loss = join(loss, ~rows) if reduction == "none" else loss
+    if not return_grad:
+        return loss
+    return loss, np.ma.MaskedArray(np.where(hidden, 0.0, grad[0]), mask=hidden | ~np.expand_dims(rows, axis))
