@@ -154,6 +154,9 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
             divisor = <double> job.rows
             if labels is not None:
                 ss_sum_weights(loss.weights if options.weighs else NULL, loss.labels, job.rows, &divisor, &lo)
+                for k in range(job.rows if divisor == 0.0 and options.weighs and loss.weights else 0):
+                    if loss.labels[k] >= 0 and loss.weights[loss.labels[k]] != 0.0:
+                        divisor = NAN  # weights that cancel: over them there is no mean
     loss.smoothing = options.smoothing
     loss.z_loss = options.z_loss
     loss.gamma = options.gamma

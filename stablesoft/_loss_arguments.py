@@ -85,13 +85,15 @@ def as_flag(value, name):
 
 
 def as_ignored(ignore_index, name="ignore_index"):
-    """None or a Python int."""
+    """None or a Python int; True is none, which somebody may mean as "do ignore"."""
     if ignore_index is None:
         return None
     try:
-        return operator.index(ignore_index)
+        if not isinstance(ignore_index, (bool, np.bool_)):
+            return operator.index(ignore_index)
     except TypeError:
-        raise TypeError(f"{name} must be None or an integer, not {ignore_index!r}") from None
+        pass
+    raise TypeError(f"{name} must be None or an integer, not {ignore_index!r}")
 
 
 def as_class_weight(xp, weight, x, classes, name="weight"):
@@ -112,9 +114,7 @@ def as_targets(xp, labels, x, axis, name="labels"):
     array = as_array(xp, labels, name, x)
     kept = tuple(n for i, n in enumerate(x.shape) if i != axis)
     if tuple(array.shape) == tuple(x.shape):
-        if xp.isdtype(array.dtype, "complex floating"):
-            raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
-        return None, array if array.dtype == x.dtype else xp.astype(array, x.dtype)
+        return None, as_real(xp, array, x, name)
     if not xp.isdtype(array.dtype, "integral"):
         if 0 not in array.shape or not isinstance(labels, (list, tuple)):
             raise TypeError(
@@ -142,9 +142,9 @@ def check_labels(xp, labels, classes, ignored, name="labels", given=None, counts
     given = labels if given is None else given
     first = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int32)))
     position = tuple(int(i) for i in np.unravel_index(first, tuple(given.shape)))
-    place = ", ".join(map(str, position))
+    place = f"{name}[{', '.join(map(str, position))}]" if position else name
     value = int(given[position]) if xp.isdtype(given.dtype, "integral") else float(given[position])
-    raise ValueError(f"{name}[{place}] is {value}, which is not one of the {classes} classes 0 ... {classes - 1}")
+    raise ValueError(f"{place} is {value}, which is not one of the {classes} classes 0 ... {classes - 1}")
 
 
 def _holds(xp, dtype, value):
@@ -157,15 +157,20 @@ def _refuse_masked(value, name):
         raise TypeError(f"{name} is a masked array: fill it, and mask the logits where nothing is to count")
 
 
+def as_real(xp, value, x, name):
+    """A real array of x's dtype, in its own shape."""
+    array = as_array(xp, value, name, x)
+    if xp.isdtype(array.dtype, "complex floating"):
+        raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
+    return array if array.dtype == x.dtype else xp.astype(array, x.dtype)
+
+
 def as_elements(xp, value, x, name):
     """A real array of x's dtype, broadcast to x's shape; None stays None."""
     if value is None:
         return None
     _refuse_masked(value, name)
-    array = as_array(xp, value, name, x)
-    if xp.isdtype(array.dtype, "complex floating"):
-        raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
-    array = array if array.dtype == x.dtype else xp.astype(array, x.dtype)
+    array = as_real(xp, value, x, name)
     if tuple(array.shape) == tuple(x.shape):
         return array
     try:

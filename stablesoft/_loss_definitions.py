@@ -91,9 +91,13 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
 
 
 def _divisor(xp, hard, counts, x, axis):
-    """What a mean divides by: the weights of the labels, the labels that count, or the rows."""
+    """What a mean divides by: the weights of the labels, the labels that count, or the rows.
+
+    Weights that cancel are not nothing: over them there is no mean.
+    """
     if hard is not None and counts is not None:
-        return xp.sum(hard)
+        total = xp.sum(hard)
+        return xp.where((total == 0) & xp.any(hard != 0), math.nan, total)
     if counts is not None:
         return xp.sum(xp.astype(counts, x.dtype))
     return float(math.prod(n for i, n in enumerate(x.shape) if i != axis))

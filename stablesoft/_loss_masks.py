@@ -47,7 +47,8 @@ def masked_softmax_loss(answer, logits, labels, axis, *, weight, ignored, reduct
         labels, ignored = np.where(counts, labels.astype(np.int64), -1), -1  # checked, so that -1 is none of them
         if smoothing:
             if divisor is None and weighs and weight is not None:
-                divisor = math.fsum(as_class_weight(xp, weight, x, x.shape[axis], weight_name)[labels[counts]])
+                taken = as_class_weight(xp, weight, x, x.shape[axis], weight_name)[labels[counts]]
+                divisor = math.fsum(taken) or (math.nan if np.any(taken) else 0.0)  # weights may cancel
             targets, ignored = np.moveaxis(labels[..., None] == np.arange(x.shape[axis]), -1, axis), None
     elif missing is not None:
         targets = np.where(missing, 0.0, targets)

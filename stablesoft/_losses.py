@@ -17,6 +17,7 @@ from ._loss_arguments import (
     as_ignored,
     as_logits,
     as_number,
+    as_real,
     as_reduction,
     as_targets,
     cast_back,
@@ -106,7 +107,7 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
     axis : int, optional
         Where the classes are; the last axis by default.
     weight : array_like, optional
-        One weight w for each class, shape (C,).
+        One weight w for each class, shape (C,); of any sign.
     ignore_index : int, optional
         A label that costs nothing; any integer.
     label_smoothing : float, optional
@@ -141,7 +142,8 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
 
     **Special values.** A class of probability 0 costs nothing, even at -inf. A label at -inf costs inf. With k logits
     at +inf each of them has the probability 1/k. A NaN, or nothing but -inf, makes the row NaN. A row that is ignored
-    or has no weight has loss and gradient 0, whatever its logits are; a mean over nothing is 0.
+    or has no weight has loss and gradient 0, whatever its logits are; a mean over nothing is 0. A weight that is not
+    finite makes NaN of the gradients that need it, and over weights that cancel the mean is NaN.
 
     **Masked arrays.** A masked logit is no class of its row: its p and its share of the smoothing are 0, and as a label
     it costs inf. A row without a label or any logit is ignored. What is masked is masked in `grad`, and in "none".
@@ -185,7 +187,7 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
     axis : int, optional
         Where the classes are; the last axis by default.
     alpha : float or array_like, optional
-        One factor for all classes, or one for each, shape (C,).
+        One factor of at least 0 for all classes, or one of any sign for each, shape (C,).
     gamma : float, optional
         How much less a row counts the better it is classified; at least 0. With 0 it is the cross-entropy.
     ignore_index : int, optional
@@ -248,9 +250,9 @@ def sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, f
     (logits, hidden), (targets, missing) = split(logits), split(targets)
     xp, x, dtype = as_logits(logits)
     reduction, return_grad = as_reduction(reduction), as_flag(return_grad, "return_grad")
-    t = as_elements(xp, targets, x, "targets")
-    if t is None or np.shape(targets) != tuple(x.shape):
-        raise ValueError(f"targets must have the logits' shape {tuple(x.shape)}, not {np.shape(targets)}")
+    t = as_real(xp, targets, x, "targets")
+    if tuple(t.shape) != tuple(x.shape):
+        raise ValueError(f"targets must have the logits' shape {tuple(x.shape)}, not {tuple(t.shape)}")
     weight, positive = as_elements(xp, weight, x, "weight"), as_elements(xp, positive, x, "pos_weight")
     mask = either(hidden, missing)
     if mask is not None:
@@ -283,7 +285,7 @@ def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, redu
     targets : array_like
         Probabilities t in the shape of `logits`; 0 and 1 are labels.
     weight : array_like, optional
-        A factor w, broadcast to `logits`.
+        A factor w of any sign, broadcast to `logits`.
     pos_weight : array_like, optional
         A factor v of the positive part, broadcast to `logits`.
     reduction : {"mean", "sum", "none"}, optional

@@ -183,6 +183,8 @@ BAD_OPTIONS = [
     ({"normalize": 1}, TypeError, "normalize"),
     ({"normalize": "true", "normalization": "full"}, TypeError, "normalize"),
     ({"ignore_label": 1.0}, TypeError, "ignore_label"),
+    ({"ignore_label": True}, TypeError, "ignore_label must be None or an integer, not True"),
+    ({"ignore_label": np.True_}, TypeError, "ignore_label"),
     ({"ignore_label": 2**31}, ValueError, "ignore_label"),
     ({"loss_weight": math.inf}, ValueError, "loss_weight must be finite, not inf"),
     ({"loss_weight": math.nan}, ValueError, "loss_weight"),
