@@ -13,7 +13,7 @@ from test_losses import batch_of
 
 import stablesoft
 from loss_cases import CASES, targets_of
-from stablesoft import sigmoid_cross_entropy, sigmoid_focal_loss, softmax_cross_entropy, softmax_focal_loss
+from stablesoft import caffe, sigmoid_cross_entropy, sigmoid_focal_loss, softmax_cross_entropy, softmax_focal_loss
 
 NAN, INF = math.nan, math.inf
 SOFTMAX, SIGMOID = (softmax_cross_entropy, softmax_focal_loss), (sigmoid_cross_entropy, sigmoid_focal_loss)
@@ -155,6 +155,36 @@ def test_negative_weights(dtype):
     bce = sigmoid_cross_entropy(x, T, weight=np.array([1, -2, 3], dtype), **BOTH)
     for got, value in zip(bce, sigmoid_cross_entropy(x, T.astype(dtype), **BOTH)):
         np.testing.assert_allclose(got, value * [1, -2, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 50_001])  # the last for threads
+def test_sum_overflows_and_mean_does_not(rows, dtype):
+    """Losses near the largest number have a mean there, although their sum is beyond it."""
+    big = {"float32": 3e38, "float64": 1e308}[dtype]
+    x = np.zeros((rows, 2), dtype)
+    x[:, 0] = big
+    ones, zeros = np.ones(rows, int), np.zeros(rows, dtype)
+    soft = np.array([[0, 1]], dtype).repeat(rows, axis=0)
+    half = np.array([[0.5, 0.5]], dtype).repeat(rows, axis=0)
+    masked = np.ma.MaskedArray(x, [[0, 0]] * (rows - 1) + [[1, 1]])
+    calls = [
+        (softmax_cross_entropy, x, ones, 1),
+        (softmax_cross_entropy, x, soft, 1),
+        (softmax_cross_entropy, x, half, 0.5),
+        (softmax_focal_loss, x, ones, 1),
+        (sigmoid_cross_entropy, x[:, 0], zeros, 1),
+        (sigmoid_focal_loss, x[:, 0], zeros, 1),
+        (functools.partial(caffe.softmax_with_loss, clamp=False), x, ones, 1),
+        (caffe.sigmoid_cross_entropy_loss, x[:, 0], zeros, 1),
+        (softmax_cross_entropy, masked, ones, 1),
+    ]
+    for function, logits, targets, share in calls:
+        loss = function(logits, targets)
+        assert loss == np.dtype(dtype).type(big) * np.dtype(dtype).type(share), function
+    with warnings.catch_warnings(), np.errstate(all="warn"):
+        warnings.simplefilter("error")
+        assert softmax_cross_entropy(x, ones, reduction="sum") == INF
+        assert sigmoid_cross_entropy(-x[:, 0], zeros + 1, reduction="sum") == INF
 
 
 def test_mean_divides_by(dtype):
