@@ -13,9 +13,10 @@ from array_api_compat import is_numpy_namespace
 
 from . import _native
 from ._arrays import as_array, convert, dtype_name
-from ._libraries import answers
+from ._libraries import answers, namespace
 
 REDUCTIONS = ("mean", "sum", "none")
+COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the kernels take
 
 
 def accelerated_loss(complete):
@@ -36,10 +37,18 @@ def accelerated_loss(complete):
     return functools.update_wrapper(door, complete)
 
 
+@functools.cache
+def is_kind(xp, dtype, kind):
+    """What `isdtype` of the library says, which takes its time."""
+    return xp.isdtype(dtype, kind)
+
+
 def as_logits(x, name="logits"):
-    """x as a real array of at least one dimension, its library, and the dtype of the result."""
+    """x as a real array, its library, and the dtype of the result."""
+    if type(x) is np.ndarray and x.dtype in COMPILED:  # as it is
+        return namespace(x), x, x.dtype
     xp, arrays, dtype = convert({name: x})
-    if xp.isdtype(arrays[name].dtype, "complex floating"):
+    if is_kind(xp, arrays[name].dtype, "complex floating"):
         raise TypeError(f"{name} must be real, not {dtype_name(arrays[name].dtype)}")
     return xp, arrays[name], dtype
 
@@ -104,7 +113,7 @@ def as_class_weight(xp, weight, x, classes, name="weight"):
     array = as_array(xp, weight, name, x)
     if tuple(array.shape) != (classes,):
         raise ValueError(f"{name} must have one number for each of {classes} classes, not shape {tuple(array.shape)}")
-    if xp.isdtype(array.dtype, ("bool", "complex floating")):
+    if is_kind(xp, array.dtype, ("bool", "complex floating")):
         raise TypeError(f"{name} must be real numbers, not {dtype_name(array.dtype)}")
     return array if array.dtype == x.dtype else xp.astype(array, x.dtype)
 
@@ -115,7 +124,7 @@ def as_targets(xp, labels, x, axis, name="labels"):
     kept = tuple(n for i, n in enumerate(x.shape) if i != axis)
     if tuple(array.shape) == tuple(x.shape):
         return None, as_real(xp, array, x, name)
-    if not xp.isdtype(array.dtype, "integral"):
+    if not is_kind(xp, array.dtype, "integral"):
         if 0 not in array.shape or not isinstance(labels, (list, tuple)):
             raise TypeError(
                 f"{name} must be integers of shape {kept}, or probabilities of shape {tuple(x.shape)},"
@@ -143,7 +152,7 @@ def check_labels(xp, labels, classes, ignored, name="labels", given=None, counts
     first = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int32)))
     position = tuple(int(i) for i in np.unravel_index(first, tuple(given.shape)))
     place = f"{name}[{', '.join(map(str, position))}]" if position else name
-    value = int(given[position]) if xp.isdtype(given.dtype, "integral") else float(given[position])
+    value = int(given[position]) if is_kind(xp, given.dtype, "integral") else float(given[position])
     raise ValueError(f"{place} is {value}, which is not one of the {classes} classes 0 ... {classes - 1}")
 
 
@@ -160,7 +169,7 @@ def _refuse_masked(value, name):
 def as_real(xp, value, x, name):
     """A real array of x's dtype, in its own shape."""
     array = as_array(xp, value, name, x)
-    if xp.isdtype(array.dtype, "complex floating"):
+    if is_kind(xp, array.dtype, "complex floating"):
         raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
     return array if array.dtype == x.dtype else xp.astype(array, x.dtype)
 
@@ -184,24 +193,27 @@ def as_elements(xp, value, x, name):
 
 def compiled(xp, x):
     """True where the kernels take the logits."""
-    return is_numpy_namespace(xp) and dtype_name(x.dtype) in ("float32", "float64")
+    return is_numpy_namespace(xp) and x.dtype in COMPILED
 
 
 def kernel_labels(labels, ignored):
-    """Checked labels and the ignored one as the kernels want them: contiguous int64, and an int64 or None."""
+    """Labels and the ignored one as the kernels want them: contiguous int64, and an int64 or None."""
     if labels is None:
         return None, None
     if ignored is not None and not _holds(np, labels.dtype, ignored):
         ignored = None
-    if labels.dtype == np.uint64 and ignored is not None and ignored >= 2**63:
-        labels, ignored = np.where(labels == ignored, -1, labels.astype(np.int64)), -1
+    if labels.dtype == np.uint64:  # whatever is beyond int64 is no class, but may be ignored
+        wide, most = labels, np.iinfo(np.int64).max
+        labels = np.minimum(labels, most).astype(np.int64)
+        if ignored is not None:
+            labels, ignored = np.where(wide == ignored, -1, labels), -1
     return np.ascontiguousarray(labels, dtype=np.int64).reshape(labels.shape), ignored
 
 
 def cast_back(xp, result, dtype):
     """Loss, or loss and gradient, in the dtype that the user's logits ask for."""
     if isinstance(result, tuple):
-        return tuple(cast_back(xp, one, dtype) for one in result)
+        return tuple([cast_back(xp, one, dtype) for one in result])
     if result.dtype != dtype:
         result = result.astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
     return result[()] if is_numpy_namespace(xp) and result.ndim == 0 else result

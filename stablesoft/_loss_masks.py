@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from ._loss_arguments import as_axis, as_class_weight, as_logits, as_targets, cast_back, check_labels
+from ._loss_arguments import check_labels
 
 
 def split(value):
@@ -29,13 +29,9 @@ def either(*masks):
     return np.logical_or.reduce(given) if given else None
 
 
-def masked_softmax_loss(answer, logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs=False,
-                        smoothing=0.0, divisor=None, name="labels", given=None, weight_name="weight", **options):
-    """Have `answer`, which is `softmax_loss`, answer a call with masks as one that has none."""
-    (logits, hidden), (labels, missing) = split(logits), split(labels)
-    xp, x, dtype = as_logits(logits)
-    axis = as_axis(axis, x.ndim)
-    labels, targets = as_targets(xp, labels, x, axis, name)
+def masked_softmax_loss(answer, xp, x, axis, labels, targets, hidden, missing, *, ignored, reduction, return_grad,
+                        weight=None, weighs=False, smoothing=0.0, divisor=None, name="labels", given=None, **options):
+    """Have `answer`, which knows no masks, answer a call in normal form that has some."""
     hidden = np.zeros(x.shape, bool) if hidden is None else hidden
     rows = ~np.all(hidden, axis=axis)  # that take part
     if missing is not None:
@@ -47,21 +43,21 @@ def masked_softmax_loss(answer, logits, labels, axis, *, weight, ignored, reduct
         labels, ignored = np.where(counts, labels.astype(np.int64), -1), -1  # checked, so that -1 is none of them
         if smoothing:
             if divisor is None and weighs and weight is not None:
-                taken = as_class_weight(xp, weight, x, x.shape[axis], weight_name)[labels[counts]]
+                taken = weight[labels[counts]]
                 divisor = math.fsum(taken) or (math.nan if np.any(taken) else 0.0)  # weights may cancel
-            targets, ignored = np.moveaxis(labels[..., None] == np.arange(x.shape[axis]), -1, axis), None
+            targets = np.moveaxis(labels[..., None] == np.arange(x.shape[axis]), -1, axis)
     elif missing is not None:
         targets = np.where(missing, 0.0, targets)
     if targets is not None:
+        labels = ignored = None
         if smoothing:  # over the classes that the row has
             share = smoothing / np.maximum(np.sum(~hidden, axis=axis, keepdims=True), 1)
             targets = (1.0 - smoothing) * targets + np.where(hidden, 0.0, share)
-        labels = np.where(np.expand_dims(counts, axis), targets, 0.0).astype(x.dtype)
+        targets = np.where(np.expand_dims(counts, axis), targets, 0.0).astype(x.dtype)
         divisor = float(np.sum(counts)) if divisor is None else divisor
-    result = answer(np.where(hidden, -math.inf, x), labels, axis, weight=weight, ignored=ignored, reduction=reduction,
-                    return_grad=return_grad, weighs=weighs, divisor=divisor, weight_name=weight_name,
-                    **options)  # fmt: skip
-    loss, *grad = cast_back(xp, result if return_grad else (result,), dtype)
+    result = answer(xp, np.where(hidden, -math.inf, x), axis, labels, targets, ignored=ignored, reduction=reduction,
+                    return_grad=return_grad, weight=weight, weighs=weighs, divisor=divisor, **options)  # fmt: skip
+    loss, *grad = result if return_grad else (result,)
     loss = join(loss, ~rows) if reduction == "none" else loss
     if not return_grad:
         return loss

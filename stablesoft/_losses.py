@@ -1,13 +1,13 @@
-"""Cross-entropy and focal losses with their gradients: signatures, docstrings, and who answers.
+"""Cross-entropy and focal losses with their gradients: signatures and docstrings.
 
-The formulas in array-API terms stand in `_loss_definitions`; `_loss_arguments` brings the arguments into normal form.
+`_loss_arguments` brings the arguments into normal form, `_loss_answers` has them answered.
 """
 
 import math
 
 import numpy as np
 
-from . import _native
+from ._loss_answers import answer_sigmoid, answer_softmax
 from ._loss_arguments import (
     accelerated_loss,
     as_axis,
@@ -21,73 +21,25 @@ from ._loss_arguments import (
     as_reduction,
     as_targets,
     cast_back,
-    check_labels,
-    compiled,
-    kernel_labels,
 )
-from ._loss_definitions import sigmoid_definition, softmax_definition
-from ._loss_masks import either, join, masked_softmax_loss, split
+from ._loss_masks import split
 
 __all__ = ["sigmoid_cross_entropy", "sigmoid_focal_loss", "softmax_cross_entropy", "softmax_focal_loss"]
 
 
-def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs=False, smoothing=0.0,
-                 z_loss=0.0, gamma=0.0, factor=1.0, divisor=None, cap=math.inf, name="labels", given=None,
-                 weight_name="weight"):
-    """Answer any softmax loss.
-
-    Parameters
-    ----------
-    logits, labels, axis, weight, ignored, reduction, return_grad
-        As the user gave them.
-    weighs : bool
-        The mean divides by the weights of the labels, not by their number.
-    smoothing, z_loss, gamma : float
-        Checked by the caller.
-    factor : float
-        Of the gradient.
-    divisor : float
-        Of loss and gradient where the reduction is "mean"; None: what the weights and labels call for.
-    cap : float
-        Largest loss of one row; the gradient does not know it.
-    name, given : str, array
-        What an error calls the labels, and how the user gave them where that is in another form.
-    weight_name : str
-        What an error calls the weights.
-
-    Returns
-    -------
-    loss or (loss, gradient)
-        In the library and dtype of the logits.
-    """
-    if isinstance(logits, np.ma.MaskedArray) or isinstance(labels, np.ma.MaskedArray):
-        return masked_softmax_loss(
-            softmax_loss, logits, labels, axis, weight=weight, ignored=ignored, reduction=reduction,
-            return_grad=return_grad, weighs=weighs, smoothing=smoothing, z_loss=z_loss, gamma=gamma, factor=factor,
-            divisor=divisor, cap=cap, name=name, given=given, weight_name=weight_name)  # fmt: skip
+def _softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_grad, weight_name="weight", **options):
+    """Answer any softmax loss from the user's arguments; `options` are those of `answer_softmax`."""
+    (logits, hidden), (labels, missing) = split(logits), split(labels)
     xp, x, dtype = as_logits(logits)
     axis = as_axis(axis, x.ndim)
-    classes = x.shape[axis]
     reduction, return_grad = as_reduction(reduction), as_flag(return_grad, "return_grad")
     ignored = as_ignored(ignored)
-    labels, targets = as_targets(xp, labels, x, axis, name)
+    labels, targets = as_targets(xp, labels, x, axis)
     if targets is not None and ignored is not None:
         raise ValueError("ignore_index needs integer labels; give ignored rows the probability 0 everywhere")
-    weight = as_class_weight(xp, weight, x, classes, weight_name)
-    if labels is not None:
-        check_labels(xp, labels, classes, ignored, name, given)
-    result = None
-    if compiled(xp, x):
-        wide = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
-        labels, ignored = kernel_labels(labels, ignored)
-        result = _native.softmax_loss(x, axis, labels, targets, wide, ignored, smoothing, z_loss, gamma,
-                                      factor, divisor, cap, reduction, weighs, return_grad)  # fmt: skip
-    else:
-        with np.errstate(all="ignore"):  # infinities, NaN and underflow are answers here, not accidents
-            result = softmax_definition(
-                xp, x, axis, labels, targets, weight=weight, ignored=ignored, smoothing=smoothing, z_loss=z_loss,
-                gamma=gamma, factor=factor, divisor=divisor, cap=cap, reduction=reduction, weighs=weighs,
-                return_grad=return_grad)  # fmt: skip
+    weight = as_class_weight(xp, weight, x, x.shape[axis], weight_name)
+    result = answer_softmax(xp, x, axis, labels, targets, hidden, missing, weight=weight, ignored=ignored,
+                            reduction=reduction, return_grad=return_grad, **options)  # fmt: skip
     return cast_back(xp, result, dtype)
 
 
@@ -167,7 +119,7 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
     """
     smoothing = as_number(label_smoothing, "label_smoothing", 0.0, 1.0)
     z_loss = as_number(z_loss, "z_loss", 0.0)
-    return softmax_loss(logits, labels, axis, weight=weight, ignored=ignore_index, reduction=reduction,
+    return _softmax_loss(logits, labels, axis, weight=weight, ignored=ignore_index, reduction=reduction,
                         return_grad=return_grad, weighs=True, smoothing=smoothing, z_loss=z_loss)  # fmt: skip
 
 
@@ -236,17 +188,12 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
         classes = np.shape(logits)[as_axis(axis, np.ndim(logits))]
         alpha = np.full(classes, as_number(alpha, "alpha", 0.0))
         alpha = alpha if type(logits) is np.ndarray else alpha.tolist()  # goes with any library
-    return softmax_loss(logits, labels, axis, weight=alpha, ignored=ignore_index, reduction=reduction,
+    return _softmax_loss(logits, labels, axis, weight=alpha, ignored=ignore_index, reduction=reduction,
                         return_grad=return_grad, gamma=gamma, weight_name="alpha")  # fmt: skip
 
 
-def sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, focal=False, alpha=math.nan, gamma=0.0,
-                 factor=1.0, divisor=None, counts=None):
-    """Answer any sigmoid loss; `factor` and `divisor` as in `softmax_loss`.
-
-    What does not count costs nothing, and the mean does not know of it: `counts` is boolean in the logits' shape, None
-    where all do.
-    """
+def _sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, **options):
+    """Answer any sigmoid loss from the user's arguments; `options` are those of `answer_sigmoid`."""
     (logits, hidden), (targets, missing) = split(logits), split(targets)
     xp, x, dtype = as_logits(logits)
     reduction, return_grad = as_reduction(reduction), as_flag(return_grad, "return_grad")
@@ -254,22 +201,9 @@ def sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, f
     if tuple(t.shape) != tuple(x.shape):
         raise ValueError(f"targets must have the logits' shape {tuple(x.shape)}, not {tuple(t.shape)}")
     weight, positive = as_elements(xp, weight, x, "weight"), as_elements(xp, positive, x, "pos_weight")
-    mask = either(hidden, missing)
-    if mask is not None:
-        counts = np.asarray(~mask if counts is None else counts & ~mask)  # ~ makes a scalar of a 0-d array
-    if compiled(xp, x):
-        if divisor is None:
-            divisor = float(x.size if counts is None else np.count_nonzero(counts))
-        result = _native.sigmoid_loss(x, t, weight, positive, counts, focal, alpha, gamma, factor, divisor, reduction,
-                                      return_grad)  # fmt: skip
-    else:
-        with np.errstate(all="ignore"):
-            result = sigmoid_definition(xp, x, t, weight=weight, positive=positive, counts=counts, focal=focal,
-                                        alpha=alpha, gamma=gamma, factor=factor, divisor=divisor, reduction=reduction,
-                                        return_grad=return_grad)  # fmt: skip
-    loss, *grad = cast_back(xp, result if return_grad else (result,), dtype)
-    loss = join(loss, mask if reduction == "none" else None)
-    return (loss, join(grad[0], mask)) if return_grad else loss
+    result = answer_sigmoid(xp, x, t, hidden, missing, weight=weight, positive=positive, reduction=reduction,
+                            return_grad=return_grad, **options)  # fmt: skip
+    return cast_back(xp, result, dtype)
 
 
 @accelerated_loss
@@ -328,7 +262,7 @@ def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, redu
     >>> float(stablesoft.sigmoid_cross_entropy([40.0], [1.0]))  # doctest: +ELLIPSIS
     4.248354255291...e-18
     """
-    return sigmoid_loss(logits, targets, weight=weight, positive=pos_weight, reduction=reduction,
+    return _sigmoid_loss(logits, targets, weight=weight, positive=pos_weight, reduction=reduction,
                         return_grad=return_grad)  # fmt: skip
 
 
@@ -390,5 +324,5 @@ def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0, reduction="mea
     """
     gamma = as_number(gamma, "gamma", 0.0)
     alpha = math.nan if alpha is None else as_number(alpha, "alpha", 0.0, 1.0)
-    return sigmoid_loss(logits, targets, weight=None, positive=None, reduction=reduction, return_grad=return_grad,
+    return _sigmoid_loss(logits, targets, weight=None, positive=None, reduction=reduction, return_grad=return_grad,
                         focal=True, alpha=alpha, gamma=gamma)  # fmt: skip

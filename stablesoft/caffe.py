@@ -19,14 +19,15 @@ False is "batch_size". Where both are None, it is "valid" for the softmax layer 
 4.248354255291...e-18
 """
 
+import functools
 import math
 
 import numpy as np
 
 from ._arrays import as_array, dtype_name
-from ._loss_arguments import as_axis, as_flag, as_ignored, as_logits, as_number, cast_back
+from ._loss_answers import answer_sigmoid, answer_softmax
+from ._loss_arguments import as_axis, as_flag, as_ignored, as_logits, as_number, as_real, cast_back, is_kind
 from ._loss_masks import join, split
-from ._losses import sigmoid_loss, softmax_loss
 from ._reductions import softmax
 
 __all__ = ["sigmoid_cross_entropy_loss", "softmax_with_loss"]
@@ -149,14 +150,15 @@ def softmax_with_loss(
     # The loss itself counts the labels that are not ignored, and over nothing it is 0.
     divisor = {"full": math.prod(kept), "valid": None, "batch_size": outer, "none": 1}[mode]
 
-    labels = xp.reshape(given if xp.isdtype(given.dtype, "integral") else _cut_off(xp, given, ignored), kept)
-    x, labels = join(x, hidden), labels if missing is None else join(labels, missing.reshape(kept))
-    result = softmax_loss(
-        x, labels, axis, weight=None, ignored=ignored, reduction="mean", return_grad=return_grad, factor=factor,
-        divisor=None if divisor is None else max(1.0, float(divisor)), cap=cap, name="label", given=given)  # fmt: skip
+    labels = xp.reshape(given if is_kind(xp, given.dtype, "integral") else _cut_off(xp, given, ignored), kept)
+    missing = None if missing is None else missing.reshape(kept)
+    result = answer_softmax(
+        xp, x, axis, labels, None, hidden, missing, ignored=ignored, reduction="mean", return_grad=return_grad,
+        factor=factor, divisor=None if divisor is None else max(1.0, float(divisor)), cap=cap, name="label",
+        given=given)  # fmt: skip
     if return_prob:
         loss, *grad = result if return_grad else (result,)
-        result = (loss, softmax(x, axis=axis), *grad)
+        result = (loss, softmax(join(x, hidden), axis=axis), *grad)
     return cast_back(xp, result, dtype)
 
 
@@ -248,12 +250,12 @@ def sigmoid_cross_entropy_loss(
     factor = as_number(loss_weight, "loss_weight", -math.inf)
     return_grad = as_flag(return_grad, "return_grad")
     targets = xp.reshape(_as_beside(xp, target, "target", x, x.shape), x.shape)
+    missing = None if missing is None else missing.reshape(x.shape)
     # Without anything that counts the loss is 0, whatever it is divided by.
     divisor = {"full": float(math.prod(x.shape)), "valid": None, "batch_size": float(x.shape[0]), "none": 1.0}[mode]
-    counts = None if ignored is None else _other_than(xp, targets, ignored)
-    targets = targets if missing is None else join(targets, missing.reshape(x.shape))
-    result = sigmoid_loss(join(x, hidden), targets, weight=None, positive=None, reduction="mean",
-                          return_grad=return_grad, factor=factor, divisor=divisor, counts=counts)  # fmt: skip
+    counts = None if ignored is None else _other_than(targets, ignored)
+    result = answer_sigmoid(xp, x, as_real(xp, targets, x, "target"), hidden, missing, reduction="mean",
+                            return_grad=return_grad, factor=factor, divisor=divisor, counts=counts)  # fmt: skip
     return cast_back(xp, result, dtype)
 
 
@@ -286,20 +288,26 @@ def _as_beside(xp, values, name, x, shape):
             f"{name} must have the first dimension of data {tuple(x.shape)}, which is {x.shape[0]}, and {size} elements"
             f" in all; its shape is {tuple(array.shape)}"
         )
-    return array if xp.isdtype(array.dtype, "integral") else as_logits(array, name)[1]
+    return array if is_kind(xp, array.dtype, "integral") else as_logits(array, name)[1]
 
 
-def _other_than(xp, targets, ignored):
+def _other_than(targets, ignored):
     """False where a target without its fraction is the ignored one."""
     t = as_logits(targets, "target")[1]
-    kind = np.dtype(dtype_name(t.dtype)).type
-    label = kind(ignored)
-    if int(label) != ignored:  # then it is nowhere in this type
-        return xp.ones_like(t, dtype=xp.bool)
+    first, last = _truncated_to(ignored, dtype_name(t.dtype))
+    return ~((t >= first) & (t <= last))
+
+
+@functools.lru_cache
+def _truncated_to(label, floating):
+    """The smallest and the largest number of a floating type that are `label` without their fraction; NaN for none."""
+    kind = np.dtype(floating).type
+    number = kind(label)
+    if int(number) != label:
+        return math.nan, math.nan
     # Where the type has no fractions any more, a step of 1 may lead nowhere.
-    first = min(label, np.nextafter(label - kind(1), kind(math.inf))) if ignored <= 0 else label
-    last = max(label, np.nextafter(label + kind(1), kind(-math.inf))) if ignored >= 0 else label
-    return ~((t >= float(first)) & (t <= float(last)))
+    below, above = np.nextafter(number - kind(1), kind(math.inf)), np.nextafter(number + kind(1), kind(-math.inf))
+    return float(min(number, below) if label <= 0 else number), float(max(number, above) if label >= 0 else number)
 
 
 def _cut_off(xp, numbers, ignored):
