@@ -3,6 +3,7 @@
 import doctest
 import itertools
 import math
+import tracemalloc
 
 import array_api_strict
 import numpy as np
@@ -80,6 +81,18 @@ def test_other_input():
         )
         assert loss.dtype == grad.dtype == "float16"
         assert ((grad == 0) == (np.asarray(target) == 0)).all()
+
+
+def test_memory(dtype, random):
+    """Beside its gradient a loss with an ignored label notes of each element whether it counts: a byte or two."""
+    data, target = random.normal(size=(2, 500, 400)).astype(dtype), np.ones((2, 500, 400), dtype)
+    tracemalloc.start()
+    try:
+        caffe.sigmoid_cross_entropy_loss(data, target, ignore_label=0, return_grad=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < data.nbytes + 2.1 * data.size
 
 
 def test_empty():

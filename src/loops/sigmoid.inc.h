@@ -21,14 +21,14 @@ static char *ss_run_of(const ss_sigmoid *loss, int operand, ptrdiff_t first, ptr
     return at;
 }
 
-/* Weights of n elements, of which those that do not count get 0; 1 where there were none. */
-static void ss_count(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t n, double *weight)
+/* Elements that do not count have neither loss nor slope, whatever came out for them. */
+static void ss_leave_out(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t n, double *losses, double *slopes)
 {
     for (ptrdiff_t done = 0, count, step; done < n; done += count) {
-        const char *from = ss_run_of(loss, SS_COUNTS, first + done, n - done, &step, &count);
+        const char *counts = ss_run_of(loss, SS_COUNTS, first + done, n - done, &step, &count);
         for (ptrdiff_t i = 0; i < count; i++) {
-            const double given = loss->operands[SS_SCALES] ? weight[done + i] : 1.0;
-            weight[done + i] = from[i * step] ? given : 0.0;
+            losses[done + i] = counts[i * step] ? losses[done + i] : 0.0;
+            slopes[done + i] = counts[i * step] ? slopes[done + i] : 0.0;
         }
     }
 }
@@ -98,7 +98,7 @@ static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t
 {
     _Alignas(64) double x[SS_PIECE + STEP], t[SS_PIECE + STEP], weight[SS_PIECE + STEP], positive[SS_PIECE + STEP];
     const int wanted = loss->operands[SS_GRADIENT] != NULL;
-    const int given = loss->operands[SS_SCALES] || loss->operands[SS_POSITIVES] || loss->operands[SS_COUNTS];
+    const int given = loss->operands[SS_SCALES] || loss->operands[SS_POSITIVES];
     ss_lanes sum;
     ss_lanes_start(&sum);
     for (ptrdiff_t i = 0; i < SS_PIECE + STEP; i++) weight[i] = positive[i] = 1.0;
@@ -108,7 +108,6 @@ static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t
         FN(sigmoid_read)(loss, SS_TARGETS, at, n, t);
         if (loss->operands[SS_SCALES]) FN(sigmoid_read)(loss, SS_SCALES, at, n, weight);
         if (loss->operands[SS_POSITIVES]) FN(sigmoid_read)(loss, SS_POSITIVES, at, n, positive);
-        if (loss->operands[SS_COUNTS]) ss_count(loss, at, n, weight);
         if (loss->focal)
             FN(sigmoid_piece)(loss, n, 1, 1, 1, x, t, weight, positive);
         else if (given)
@@ -117,6 +116,7 @@ static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t
             FN(sigmoid_piece)(loss, n, 0, 1, 0, x, t, weight, positive);
         else
             FN(sigmoid_piece)(loss, n, 0, 0, 0, x, t, weight, positive);
+        if (loss->operands[SS_COUNTS]) ss_leave_out(loss, at, n, x, t);
         ss_lanes_add(&sum, x, n);
         for (ptrdiff_t i = 0; i < n && exact; i++) ss_total_add(exact, x[i]);
         if (loss->operands[SS_ITEMS]) FN(sigmoid_write)(loss, SS_ITEMS, at, n, x);
