@@ -1,6 +1,7 @@
 # Doors of the softmax losses, and what all losses share. Included at the end of _native.pyx.
 
 from libc.float cimport DBL_MAX
+from libc.math cimport fabs, frexp
 
 cdef extern from "losses.h":
     enum:
@@ -117,6 +118,27 @@ cdef void _lay_out(ss_job *job, cnp.ndarray x, int axis, cnp.ndarray gradient, c
     job.stream = gradient is not None and job.rows * job.n * cnp.PyArray_ITEMSIZE(x) > STREAM_BYTES
 
 
+# Beyond these a sum of weights, or a weighted loss, may leave the range of doubles although their quotient does not.
+cdef double WEIGHTS_LEAST = ldexp(1.0, -400)
+cdef double WEIGHTS_MOST = ldexp(1.0, 400)
+
+
+cdef cnp.ndarray _rescaled(cnp.ndarray weights, const int64_t *labels, Py_ssize_t rows):
+    """Weights times the power of two that brings the largest finite one of the labels to [0.5, 1)."""
+    cdef const double *given = <const double *> cnp.PyArray_DATA(weights)
+    cdef cnp.ndarray result = cnp.PyArray_EMPTY(1, cnp.PyArray_DIMS(weights), cnp.NPY_DOUBLE, False)
+    cdef double most = 0.0
+    cdef int exponent
+    cdef Py_ssize_t k
+    for k in range(rows):
+        if labels[k] >= 0 and most < fabs(given[labels[k]]) < INFINITY:
+            most = fabs(given[labels[k]])
+    frexp(most, &exponent)
+    for k in range(cnp.PyArray_SIZE(weights)):
+        (<double *> cnp.PyArray_DATA(result))[k] = ldexp(given[k], -exponent)
+    return result
+
+
 cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndarray targets, cnp.ndarray weights,
                            loss_options *options, bint return_grad):
     """loss or (loss, gradient); None where a label is out of range.
@@ -156,7 +178,12 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
             divisor = <double> job.rows
             if labels is not None:
                 ss_sum_weights(loss.weights if options.weighs else NULL, loss.labels, job.rows, &divisor, &lo)
-                for k in range(job.rows if divisor == 0.0 and options.weighs and loss.weights else 0):
+            if labels is not None and options.weighs and weights is not None \
+                    and not WEIGHTS_LEAST < fabs(divisor) < WEIGHTS_MOST:
+                weights = _rescaled(weights, loss.labels, job.rows)
+                loss.weights = <double *> cnp.PyArray_DATA(weights)
+                ss_sum_weights(loss.weights, loss.labels, job.rows, &divisor, &lo)
+                for k in range(job.rows if divisor == 0.0 else 0):
                     if loss.labels[k] >= 0 and loss.weights[loss.labels[k]] != 0.0:
                         divisor = NAN  # weights that cancel: over them there is no mean
     loss.smoothing = options.smoothing

@@ -29,6 +29,19 @@ def either(*masks):
     return np.logical_or.reduce(given) if given else None
 
 
+def _weights_and_sum(weight, labels):
+    """Weights brought near 1, which a weighted mean does not see, and their sum over the labels.
+
+    As in the kernels it is NaN where weights cancel: over them there is no mean.
+    """
+    taken = weight[labels]
+    largest = np.max(np.abs(taken), where=np.isfinite(taken), initial=0.0)
+    with np.errstate(all="ignore"):
+        weight = np.ldexp(weight, -np.frexp(largest)[1])
+    taken = weight[labels]
+    return weight, math.fsum(taken) or (math.nan if np.any(taken) else 0.0)
+
+
 def masked_softmax_loss(answer, xp, x, axis, labels, targets, hidden, missing, *, ignored, reduction, return_grad,
                         weight=None, weighs=False, smoothing=0.0, divisor=None, name="labels", given=None, **options):
     """Have `answer`, which knows no masks, answer a call in normal form that has some."""
@@ -42,9 +55,8 @@ def masked_softmax_loss(answer, xp, x, axis, labels, targets, hidden, missing, *
         counts = rows if ignored is None else rows & (labels != ignored)
         labels, ignored = np.where(counts, labels.astype(np.int64), -1), -1  # checked, so that -1 is none of them
         if smoothing:
-            if divisor is None and weighs and weight is not None:
-                taken = weight[labels[counts]]
-                divisor = math.fsum(taken) or (math.nan if np.any(taken) else 0.0)  # weights may cancel
+            if divisor is None and reduction == "mean" and weighs and weight is not None:
+                weight, divisor = _weights_and_sum(weight, labels[counts])
             targets = np.moveaxis(labels[..., None] == np.arange(x.shape[axis]), -1, axis)
     elif missing is not None:
         targets = np.where(missing, 0.0, targets)

@@ -132,6 +132,19 @@ def test_weights_that_are_no_numbers(case, dtype):
             np.testing.assert_array_equal(got, value)
 
 
+@pytest.mark.parametrize("power", [-1074, -500, 450, 1020])
+def test_weights_of_any_size(power):
+    """A weighted mean depends on the quotients of the weights, not on sums and losses beyond the range."""
+    x, labels = 20 * X.repeat(3, axis=0), Y.repeat(3)
+    every = {}, {"z_loss": 0.5}, {"label_smoothing": 0.25}
+    for weight, options in itertools.product(([4, 1, 12], [0, 5, -1]), every):
+        call = functools.partial(softmax_cross_entropy, return_grad=True, **options)
+        for logits in (x, np.ma.MaskedArray(x, x == 0)):
+            expected = call(logits, labels, weight=np.array(weight, float))
+            for value, other in zip(call(logits, labels, weight=np.ldexp(weight, power)), expected):
+                np.testing.assert_array_equal(value, other)
+
+
 def test_negative_weights(dtype):
     """They are factors like others, as in PyTorch; where they cancel there is no mean."""
     x = X.astype(dtype)
