@@ -107,9 +107,16 @@ int ss_sum_values(const ss_kernels *kernels, const double *values, ptrdiff_t n, 
 
 void ss_sum_weights(const double *weights, const int64_t *rows, ptrdiff_t n, double *hi, double *lo)
 {
+    if (!weights) {
+        ptrdiff_t count = 0;
+        for (ptrdiff_t i = 0; i < n; i++) count += rows[i] >= 0;
+        *hi = (double)count;
+        *lo = 0.0;
+        return;
+    }
     ss_total sum;
     ss_total_start(&sum);
     for (ptrdiff_t i = 0; i < n; i++)
-        if (rows[i] >= 0) ss_total_add(&sum, weights ? weights[rows[i]] : 1.0);
+        if (rows[i] >= 0) ss_total_add(&sum, weights[rows[i]]);
     ss_total_result(&sum, hi, lo);
 }

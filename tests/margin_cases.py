@@ -1,11 +1,17 @@
-"""The margin losses with their exact counterparts, and the inputs that are hard for them."""
+"""The margin losses with their exact counterparts, bounds, errors, and the inputs that are hard for them."""
 
 import math
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
-from exact_margin import Kind
+from exact import ulp
+from exact_margin import Kind, exact_margin
 from stablesoft import margin
+
+LOSS_BOUND = 16  # ulp of the scale of the logits, or of the loss where that is larger
+GRADIENT_BOUND = 32  # ulp of the largest entry of the row
 
 LOSSES = {
     "modified_softmax": (margin.modified_softmax, {}, Kind()),
@@ -31,6 +37,7 @@ LOSSES = {
     ),
 }
 NAMES = tuple(LOSSES)
+EVERY_DIGIT = 120  # of the exact values, for angles down to 1e-30
 SCALED = tuple(name for name, (_, _, kind) in LOSSES.items() if kind.s is not None)
 
 
@@ -91,3 +98,29 @@ def vectors(dtype):
 
 
 HARD = tuple(vectors("float64"))
+
+
+def errors(name, x, weight, labels, dtype, digits=60, **options):
+    """(error, got, exact) at the worst of the losses and of both gradients, in the units of the bounds."""
+    function, given_options, kind = LOSSES[name]
+    if "gradient" in options:
+        kind = replace(kind, detached=options["gradient"] == "detached")
+    exact = exact_margin(x, weight, labels, kind, digits)
+    items = function(x, weight, labels, reduction="none", **given_options)
+    _, *grads = function(x, weight, labels, reduction="sum", return_grad=True, **given_options, **options)
+    assert {items.dtype, grads[0].dtype, grads[1].dtype} == {np.dtype(dtype)}
+    yield max(
+        in_ulps(item, value, max(scale, value), dtype)
+        for item, value, scale in zip(items, exact.items, exact.scales, strict=True)
+    )
+    yield max(
+        in_ulps(got, value, max(map(abs, values)), dtype)
+        for grad, rows in zip(grads, (exact.grad_x, exact.grad_weight), strict=True)
+        for row, values in zip(grad, rows, strict=True)
+        for got, value in zip(row, values, strict=True)
+    )
+
+
+def in_ulps(got, value, scale, dtype):
+    """How far `got` is from `value`, in ulps of `scale`, with both of them."""
+    return float(abs(Fraction(float(got)) - Fraction(value)) / ulp(scale, dtype)), float(got), float(value)

@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 import pytest
-from exact_caffe import CAP, exact_sigmoid_cross_entropy_loss, exact_softmax_with_loss, upstream_batch
 
 import stablesoft
 from cases import DTYPES, ROW_NAMES, rows
 from exact import worst
+from exact_caffe import CAP, exact_sigmoid_cross_entropy_loss, exact_softmax_with_loss, upstream_batch
 from stablesoft import caffe
 
 BOUND = 4  # ulp

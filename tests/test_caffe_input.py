@@ -8,9 +8,9 @@ import tracemalloc
 import array_api_strict
 import numpy as np
 import pytest
-from exact_caffe import upstream_batch
 
 import stablesoft
+from exact_caffe import upstream_batch
 from stablesoft import caffe
 
 MODES = (None, "full", "valid", "batch_size", "none")
