@@ -294,14 +294,14 @@ def _as_beside(xp, values, name, x, shape):
 def _other_than(targets, ignored):
     """False where a target without its fraction is the ignored one."""
     t = as_logits(targets, "target")[1]
-    first, last = _truncated_to(ignored, dtype_name(t.dtype))
+    dtype = t.dtype if type(t) is np.ndarray else np.dtype(dtype_name(t.dtype))
+    first, last = _truncated_to(ignored, dtype.type)
     return ~((t >= first) & (t <= last))
 
 
 @functools.lru_cache
-def _truncated_to(label, floating):
+def _truncated_to(label, kind):
     """The smallest and the largest number of a floating type that are `label` without their fraction; NaN for none."""
-    kind = np.dtype(floating).type
     number = kind(label)
     if int(number) != label:
         return math.nan, math.nan
