@@ -1,4 +1,7 @@
-# Doors of the losses. Included at the end of _native.pyx.
+# Doors of the softmax losses, and what all losses share. Included at the end of _native.pyx.
+
+from libc.float cimport DBL_MAX
+from libc.math cimport fabs, frexp
 
 cdef extern from "losses.h":
     enum:
@@ -6,6 +9,7 @@ cdef extern from "losses.h":
         SS_TARGETS
         SS_SCALES
         SS_POSITIVES
+        SS_COUNTS
         SS_GRADIENT
         SS_ITEMS
         SS_OPERANDS
@@ -20,8 +24,8 @@ cdef extern from "losses.h":
     ctypedef struct ss_sigmoid:
         int ndim
         Py_ssize_t shape[64]
-        Py_ssize_t strides[6][64]
-        char *operands[6]
+        Py_ssize_t strides[7][64]
+        char *operands[7]
         int focal
         double alpha, gamma
         double scale_hi, scale_lo
@@ -37,11 +41,11 @@ cdef extern from "losses.h":
 
 
 cdef struct loss_options:
-    bint ignores, weighs, mean, sums  # weighs: the mean is over weights, not over rows
+    bint ignores, weighs, mean, sums, divides  # weighs: the mean is over weights, not over rows
     long long ignored
     double smoothing, z_loss, gamma
     double factor   # of the gradient
-    double divisor  # of loss and gradient where `mean`; negative: what the reduction calls for
+    double divisor  # of loss and gradient where `mean`, if it `divides`; if not, what the reduction calls for
     double cap      # of one row's loss
 
 
@@ -114,6 +118,27 @@ cdef void _lay_out(ss_job *job, cnp.ndarray x, int axis, cnp.ndarray gradient, c
     job.stream = gradient is not None and job.rows * job.n * cnp.PyArray_ITEMSIZE(x) > STREAM_BYTES
 
 
+# Beyond these a sum of weights, or a weighted loss, may leave the range of doubles although their quotient does not.
+cdef double WEIGHTS_LEAST = ldexp(1.0, -400)
+cdef double WEIGHTS_MOST = ldexp(1.0, 400)
+
+
+cdef cnp.ndarray _rescaled(cnp.ndarray weights, const int64_t *labels, Py_ssize_t rows):
+    """Weights times the power of two that brings the largest finite one of the labels to [0.5, 1)."""
+    cdef const double *given = <const double *> cnp.PyArray_DATA(weights)
+    cdef cnp.ndarray result = cnp.PyArray_EMPTY(1, cnp.PyArray_DIMS(weights), cnp.NPY_DOUBLE, False)
+    cdef double most = 0.0
+    cdef int exponent
+    cdef Py_ssize_t k
+    for k in range(rows):
+        if labels[k] >= 0 and most < fabs(given[labels[k]]) < INFINITY:
+            most = fabs(given[labels[k]])
+    frexp(most, &exponent)
+    for k in range(cnp.PyArray_SIZE(weights)):
+        (<double *> cnp.PyArray_DATA(result))[k] = ldexp(given[k], -exponent)
+    return result
+
+
 cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndarray targets, cnp.ndarray weights,
                            loss_options *options, bint return_grad):
     """loss or (loss, gradient); None where a label is out of range.
@@ -149,10 +174,18 @@ cdef object _cross_entropy(cnp.ndarray x, int axis, cnp.ndarray labels, cnp.ndar
             return None
     if options.mean:
         divisor = options.divisor
-        if divisor < 0.0:
+        if not options.divides:
             divisor = <double> job.rows
             if labels is not None:
                 ss_sum_weights(loss.weights if options.weighs else NULL, loss.labels, job.rows, &divisor, &lo)
+            if labels is not None and options.weighs and weights is not None \
+                    and not WEIGHTS_LEAST < fabs(divisor) < WEIGHTS_MOST:
+                weights = _rescaled(weights, loss.labels, job.rows)
+                loss.weights = <double *> cnp.PyArray_DATA(weights)
+                ss_sum_weights(loss.weights, loss.labels, job.rows, &divisor, &lo)
+                for k in range(job.rows if divisor == 0.0 else 0):
+                    if loss.labels[k] >= 0 and loss.weights[loss.labels[k]] != 0.0:
+                        divisor = NAN  # weights that cancel: over them there is no mean
     loss.smoothing = options.smoothing
     loss.z_loss = options.z_loss
     loss.gamma = options.gamma
@@ -200,8 +233,8 @@ cdef cnp.ndarray _labels_of(object labels, cnp.ndarray x, int axis):
     return cnp.PyArray_FROMANY(labels, cnp.NPY_INT64, 0, 0, cnp.NPY_ARRAY_CARRAY_RO)
 
 
-def softmax_loss(x, int axis, labels, targets, weights, ignored, double smoothing, double z_loss, double gamma,
-                 double factor, double divisor, double cap, str reduction, bint weighs, bint return_grad):
+def softmax_loss(x, int axis, labels, ignored, targets, weights, double smoothing, double z_loss, double gamma,
+                 double factor, divisor, double cap, str reduction, bint weighs, bint return_grad):
     """A softmax loss from arguments in normal form: loss or (loss, gradient), None where a label is out of range."""
     cdef loss_options options
     _reduction(reduction, &options)
@@ -212,16 +245,49 @@ def softmax_loss(x, int axis, labels, targets, weights, ignored, double smoothin
     options.z_loss = z_loss
     options.gamma = gamma
     options.factor = factor
-    options.divisor = divisor
+    options.divides = divisor is not None
+    options.divisor = 1.0 if divisor is None else divisor
     options.cap = cap
     return _cross_entropy(x, axis, labels, targets, weights, &options, return_grad)
 
 
-cdef object _offer(object logits, object labels, object axis, object ignore_index, object reduction, object return_grad,
-                   double gamma):
-    """The plain call: integer labels, no weights. None where anything else is asked for."""
+cdef inline bint _lies_in(object value, double low, double high):
+    """A Python float in [low, high]."""
+    return type(value) is float and low <= <double> value <= high
+
+
+cdef inline cnp.ndarray _scalar(double value, int type_num):
+    """A number as an array of no dimensions. C's cast does not warn."""
+    cdef cnp.ndarray one = cnp.PyArray_EMPTY(0, NULL, type_num, False)
+    if type_num == cnp.NPY_DOUBLE:
+        (<double *> cnp.PyArray_DATA(one))[0] = value
+    else:
+        (<float *> cnp.PyArray_DATA(one))[0] = <float> value
+    return one
+
+
+cdef cnp.ndarray _class_weights(object weight, cnp.ndarray x, int axis, bint weighs):
+    """Weights of x's classes as contiguous float64; one number is for all where the mean does not weigh.
+
+    None where they are not an array in the type of x.
+    """
+    cdef cnp.npy_intp classes = cnp.PyArray_DIMS(x)[axis]
+    cdef cnp.ndarray same
+    if not weighs and _lies_in(weight, 0.0, DBL_MAX):
+        same = cnp.PyArray_EMPTY(1, &classes, cnp.NPY_DOUBLE, False)
+        cnp.PyArray_CopyInto(same, _scalar(weight, cnp.PyArray_TYPE(x)))
+        return same
+    if not _takes(weight) or cnp.PyArray_TYPE(<cnp.ndarray> weight) != cnp.PyArray_TYPE(x) \
+            or cnp.PyArray_NDIM(<cnp.ndarray> weight) != 1 or cnp.PyArray_DIMS(<cnp.ndarray> weight)[0] != classes:
+        return None
+    return cnp.PyArray_FROMANY(weight, cnp.NPY_DOUBLE, 0, 0, cnp.NPY_ARRAY_CARRAY_RO)
+
+
+cdef object _offer(object logits, object labels, object axis, object weight, object ignore_index, object reduction,
+                   object return_grad, bint weighs, double smoothing, double z_loss, double gamma):
+    """A call with arrays of one type, integer labels, and options of Python's types; None for every other."""
     cdef loss_options options
-    cdef cnp.ndarray rows
+    cdef cnp.ndarray rows, targets = None, weights = None
     cdef Py_ssize_t place
     if not _takes(logits) or type(axis) is not int or type(return_grad) is not bool or type(reduction) is not str \
             or not _reduction(reduction, &options):
@@ -238,23 +304,30 @@ cdef object _offer(object logits, object labels, object axis, object ignore_inde
         options.ignored = ignore_index
     rows = _labels_of(labels, logits, place)
     if rows is None:
-        return None
-    options.weighs = False
-    options.smoothing = 0.0
-    options.z_loss = 0.0
+        if options.ignores or not _takes(labels) or not cnp.PyArray_SAMESHAPE(labels, logits) \
+                or cnp.PyArray_TYPE(<cnp.ndarray> labels) != cnp.PyArray_TYPE(<cnp.ndarray> logits):
+            return None
+        targets = labels
+    if weight is not None:
+        weights = _class_weights(weight, logits, place, weighs)
+        if weights is None:
+            return None
+    options.weighs = weighs
+    options.smoothing = smoothing
+    options.z_loss = z_loss
     options.gamma = gamma
     options.factor = 1.0
-    options.divisor = -1.0
+    options.divides = False
     options.cap = INFINITY
-    return _cross_entropy(logits, place, rows, None, None, &options, return_grad)
+    return _cross_entropy(logits, place, rows, targets, weights, &options, return_grad)
 
 
 def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=None, label_smoothing=0.0, z_loss=0.0,
                           reduction="mean", return_grad=False):
     """Door of stablesoft.softmax_cross_entropy."""
-    if weight is None and type(label_smoothing) is float and label_smoothing == 0.0 \
-            and type(z_loss) is float and z_loss == 0.0:
-        result = _offer(logits, labels, axis, ignore_index, reduction, return_grad, 0.0)
+    if _lies_in(label_smoothing, 0.0, 1.0) and _lies_in(z_loss, 0.0, DBL_MAX):
+        result = _offer(logits, labels, axis, weight, ignore_index, reduction, return_grad, True, label_smoothing,
+                        z_loss, 0.0)
         if result is not None:
             return result
     return definitions["softmax_cross_entropy"](
@@ -265,108 +338,9 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
 def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore_index=None, reduction="mean",
                        return_grad=False):
     """Door of stablesoft.softmax_focal_loss."""
-    if alpha is None and type(gamma) is float and 0.0 <= gamma < INFINITY:
-        result = _offer(logits, labels, axis, ignore_index, reduction, return_grad, gamma)
+    if _lies_in(gamma, 0.0, DBL_MAX):
+        result = _offer(logits, labels, axis, alpha, ignore_index, reduction, return_grad, False, 0.0, 0.0, gamma)
         if result is not None:
             return result
     return definitions["softmax_focal_loss"](logits, labels, axis, alpha=alpha, gamma=gamma, ignore_index=ignore_index,
                                              reduction=reduction, return_grad=return_grad)
-
-
-cdef void _collapse(ss_sigmoid *loss, cnp.ndarray logits, tuple operands):
-    """The arrays, None where not given, over as few dimensions as their strides allow."""
-    cdef int i, j, k
-    cdef cnp.npy_intp size
-    cdef bint joins
-    cdef cnp.ndarray one
-    loss.ndim = 1
-    loss.shape[0] = 1
-    for j in range(SS_OPERANDS):
-        one = operands[j]
-        loss.operands[j] = NULL if one is None else <char *> cnp.PyArray_DATA(one)
-        loss.strides[j][0] = 0
-    for i in range(cnp.PyArray_NDIM(logits)):
-        size = cnp.PyArray_DIMS(logits)[i]
-        if size == 1:
-            continue
-        k = loss.ndim - 1
-        joins = True
-        for j in range(SS_OPERANDS):
-            one = operands[j]
-            if one is not None:
-                joins = joins and loss.strides[j][k] == cnp.PyArray_STRIDES(one)[i] * size
-        if not joins and loss.shape[k] != 1:  # the first dimension takes the place of the empty one
-            k += 1
-            loss.ndim += 1
-            loss.shape[k] = 1
-        loss.shape[k] *= size
-        for j in range(SS_OPERANDS):
-            one = operands[j]
-            if one is not None:
-                loss.strides[j][k] = cnp.PyArray_STRIDES(one)[i]
-
-
-def sigmoid_loss(x, targets, weights, positives, bint focal, double alpha, double gamma, double factor, double divisor,
-                 str reduction, bint return_grad):
-    """A sigmoid loss from arguments in normal form: arrays of one shape and type, any strides, None where not given."""
-    cdef ss_sigmoid loss
-    cdef loss_options options
-    cdef cnp.ndarray logits = x, gradient = None, items = None
-    cdef int ndim = cnp.PyArray_NDIM(logits), type_num = cnp.PyArray_TYPE(logits)
-    cdef int type_index = type_num == cnp.NPY_DOUBLE
-    cdef Py_ssize_t size = cnp.PyArray_SIZE(logits)
-    cdef double hi = 0.0, lo = 0.0
-    cdef int power
-    _reduction(reduction, &options)
-    if not options.mean:
-        divisor = 1.0
-    elif divisor < 0.0:
-        divisor = <double> size
-    if return_grad:
-        gradient = _empty_like(logits)
-    if not options.sums:
-        items = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(logits), type_num, False)
-    _collapse(&loss, logits, (logits, targets, weights, positives, gradient, items))
-    loss.focal = focal
-    loss.alpha = alpha
-    loss.gamma = gamma
-    _quotient(factor, divisor, &loss.scale_hi, &loss.scale_lo)
-    if size < NOGIL_ELEMENTS:
-        power = ss_run_sigmoid(kernels, type_index, &loss, size, 1, &hi if options.sums else NULL, &lo)
-    else:
-        with nogil:
-            power = ss_run_sigmoid(kernels, type_index, &loss, size, ss_threads(), &hi if options.sums else NULL, &lo)
-    value = _one_value(hi, lo, power, divisor, type_num) if options.sums else items[()]
-    return (value, gradient) if return_grad else value
-
-
-cdef object _offer_sigmoid(object logits, object targets, object reduction, object return_grad, bint focal,
-                           double gamma):
-    """The plain call: arrays of one shape and type."""
-    cdef loss_options options
-    if not _takes(logits) or not _takes(targets) or type(return_grad) is not bool or type(reduction) is not str \
-            or not _reduction(reduction, &options) \
-            or cnp.PyArray_TYPE(<cnp.ndarray> logits) != cnp.PyArray_TYPE(<cnp.ndarray> targets) \
-            or not cnp.PyArray_SAMESHAPE(logits, targets):
-        return None
-    return sigmoid_loss(logits, targets, None, None, focal, NAN, gamma, 1.0, -1.0, reduction, return_grad)
-
-
-def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, reduction="mean", return_grad=False):
-    """Door of stablesoft.sigmoid_cross_entropy."""
-    if weight is None and pos_weight is None:
-        result = _offer_sigmoid(logits, targets, reduction, return_grad, False, 0.0)
-        if result is not None:
-            return result
-    return definitions["sigmoid_cross_entropy"](logits, targets, weight=weight, pos_weight=pos_weight,
-                                                reduction=reduction, return_grad=return_grad)
-
-
-def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0, reduction="mean", return_grad=False):
-    """Door of stablesoft.sigmoid_focal_loss."""
-    if alpha is None and type(gamma) is float and 0.0 <= gamma < INFINITY:
-        result = _offer_sigmoid(logits, targets, reduction, return_grad, True, gamma)
-        if result is not None:
-            return result
-    return definitions["sigmoid_focal_loss"](logits, targets, alpha=alpha, gamma=gamma, reduction=reduction,
-                                             return_grad=return_grad)

@@ -331,4 +331,5 @@ def logcumsumexp(a, axis=None, *, reverse=False, exclusive=False, out=None):
 
 
 include "_losses.pxi"
+include "_sigmoid_losses.pxi"
 include "_ufuncs.pxi"

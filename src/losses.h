@@ -30,8 +30,9 @@ typedef struct {
    the gradient, too, if asked for. */
 double ss_loss_of_row(const ss_loss *loss, int single, ss_place at, ptrdiff_t label, int gradient);
 
-/* Losses of logits against targets, element by element in C order. */
-enum { SS_LOGITS, SS_TARGETS, SS_SCALES, SS_POSITIVES, SS_GRADIENT, SS_ITEMS, SS_OPERANDS };
+/* Losses of logits against targets, element by element in C order. SS_COUNTS are bytes: 0 costs nothing, whatever the
+   other operands are. */
+enum { SS_LOGITS, SS_TARGETS, SS_SCALES, SS_POSITIVES, SS_COUNTS, SS_GRADIENT, SS_ITEMS, SS_OPERANDS };
 struct ss_sigmoid {
     int ndim;
     ptrdiff_t shape[SS_MAX_DIMS], strides[SS_OPERANDS][SS_MAX_DIMS];

@@ -13,9 +13,10 @@ from array_api_compat import is_numpy_namespace
 
 from . import _native
 from ._arrays import as_array, convert, dtype_name
-from ._libraries import answers
+from ._libraries import answers, namespace
 
 REDUCTIONS = ("mean", "sum", "none")
+COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the kernels take
 
 
 def accelerated_loss(complete):
@@ -36,12 +37,18 @@ def accelerated_loss(complete):
     return functools.update_wrapper(door, complete)
 
 
+@functools.cache
+def is_kind(xp, dtype, kind):
+    """What `isdtype` of the library says, which takes its time."""
+    return xp.isdtype(dtype, kind)
+
+
 def as_logits(x, name="logits"):
-    """x as a real array of at least one dimension, its library, and the dtype of the result."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: pass {name}.filled(-numpy.inf)")
+    """x as a real array, its library, and the dtype of the result."""
+    if type(x) is np.ndarray and x.dtype in COMPILED:  # as it is
+        return namespace(x), x, x.dtype
     xp, arrays, dtype = convert({name: x})
-    if xp.isdtype(arrays[name].dtype, "complex floating"):
+    if is_kind(xp, arrays[name].dtype, "complex floating"):
         raise TypeError(f"{name} must be real, not {dtype_name(arrays[name].dtype)}")
     return xp, arrays[name], dtype
 
@@ -87,38 +94,37 @@ def as_flag(value, name):
 
 
 def as_ignored(ignore_index, name="ignore_index"):
-    """None or a Python int."""
+    """None or a Python int; True is none, which somebody may mean as "do ignore"."""
     if ignore_index is None:
         return None
     try:
-        return operator.index(ignore_index)
+        if not isinstance(ignore_index, (bool, np.bool_)):
+            return operator.index(ignore_index)
     except TypeError:
-        raise TypeError(f"{name} must be None or an integer, not {ignore_index!r}") from None
+        pass
+    raise TypeError(f"{name} must be None or an integer, not {ignore_index!r}")
 
 
 def as_class_weight(xp, weight, x, classes, name="weight"):
     """One weight for each class in the dtype of x, or None."""
     if weight is None:
         return None
+    _refuse_masked(weight, name)
     array = as_array(xp, weight, name, x)
     if tuple(array.shape) != (classes,):
         raise ValueError(f"{name} must have one number for each of {classes} classes, not shape {tuple(array.shape)}")
-    if xp.isdtype(array.dtype, ("bool", "complex floating")):
+    if is_kind(xp, array.dtype, ("bool", "complex floating")):
         raise TypeError(f"{name} must be real numbers, not {dtype_name(array.dtype)}")
     return array if array.dtype == x.dtype else xp.astype(array, x.dtype)
 
 
 def as_targets(xp, labels, x, axis, name="labels"):
     """(labels, None) for integers in the shape of x without `axis`, (None, t) for probabilities in the shape of x."""
-    if isinstance(labels, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill it with a label of its own and name that one in ignore_index")
     array = as_array(xp, labels, name, x)
     kept = tuple(n for i, n in enumerate(x.shape) if i != axis)
     if tuple(array.shape) == tuple(x.shape):
-        if xp.isdtype(array.dtype, "complex floating"):
-            raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
-        return None, array if array.dtype == x.dtype else xp.astype(array, x.dtype)
-    if not xp.isdtype(array.dtype, "integral"):
+        return None, as_real(xp, array, x, name)
+    if not is_kind(xp, array.dtype, "integral"):
         if 0 not in array.shape or not isinstance(labels, (list, tuple)):
             raise TypeError(
                 f"{name} must be integers of shape {kept}, or probabilities of shape {tuple(x.shape)},"
@@ -130,12 +136,14 @@ def as_targets(xp, labels, x, axis, name="labels"):
     return array, None
 
 
-def check_labels(xp, labels, classes, ignored, name="labels", given=None):
+def check_labels(xp, labels, classes, ignored, name="labels", given=None, counts=None):
     """Raise for the first label outside [0, classes) that is not the ignored one, where the values can be seen.
 
-    The error speaks of them as they were given, which may be in another shape and with fractions.
+    The error speaks of them as they were given, which may be in another shape and with fractions. Only those that
+    count are looked at.
     """
     bad = (labels < 0) | (labels >= classes)
+    bad = bad if counts is None else bad & counts
     if ignored is not None:
         bad = bad & (labels != ignored) if _holds(xp, labels.dtype, ignored) else bad
     if not answers(xp.any(bad)):
@@ -143,9 +151,9 @@ def check_labels(xp, labels, classes, ignored, name="labels", given=None):
     given = labels if given is None else given
     first = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int32)))
     position = tuple(int(i) for i in np.unravel_index(first, tuple(given.shape)))
-    place = ", ".join(map(str, position))
-    value = int(given[position]) if xp.isdtype(given.dtype, "integral") else float(given[position])
-    raise ValueError(f"{name}[{place}] is {value}, which is not one of the {classes} classes 0 ... {classes - 1}")
+    place = f"{name}[{', '.join(map(str, position))}]" if position else name
+    value = int(given[position]) if is_kind(xp, given.dtype, "integral") else float(given[position])
+    raise ValueError(f"{place} is {value}, which is not one of the {classes} classes 0 ... {classes - 1}")
 
 
 def _holds(xp, dtype, value):
@@ -153,14 +161,25 @@ def _holds(xp, dtype, value):
     return info.min <= value <= info.max
 
 
+def _refuse_masked(value, name):
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill it, and mask the logits where nothing is to count")
+
+
+def as_real(xp, value, x, name):
+    """A real array of x's dtype, in its own shape."""
+    array = as_array(xp, value, name, x)
+    if is_kind(xp, array.dtype, "complex floating"):
+        raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
+    return array if array.dtype == x.dtype else xp.astype(array, x.dtype)
+
+
 def as_elements(xp, value, x, name):
     """A real array of x's dtype, broadcast to x's shape; None stays None."""
     if value is None:
         return None
-    array = as_array(xp, value, name, x)
-    if xp.isdtype(array.dtype, "complex floating"):
-        raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
-    array = array if array.dtype == x.dtype else xp.astype(array, x.dtype)
+    _refuse_masked(value, name)
+    array = as_real(xp, value, x, name)
     if tuple(array.shape) == tuple(x.shape):
         return array
     try:
@@ -174,25 +193,28 @@ def as_elements(xp, value, x, name):
 
 def compiled(xp, x):
     """True where the kernels take the logits."""
-    return is_numpy_namespace(xp) and dtype_name(x.dtype) in ("float32", "float64")
+    return is_numpy_namespace(xp) and x.dtype in COMPILED
 
 
 def kernel_labels(labels, ignored):
-    """Checked labels and the ignored one as the kernels want them: contiguous int64, and an int64 or None."""
+    """Labels and the ignored one as the kernels want them: contiguous int64, and an int64 or None."""
     if labels is None:
         return None, None
     if ignored is not None and not _holds(np, labels.dtype, ignored):
         ignored = None
-    if labels.dtype == np.uint64 and ignored is not None and ignored >= 2**63:
-        labels, ignored = np.where(labels == ignored, -1, labels.astype(np.int64)), -1
+    if labels.dtype == np.uint64:  # whatever is beyond int64 is no class, but may be ignored
+        wide, most = labels, np.iinfo(np.int64).max
+        labels = np.minimum(labels, most).astype(np.int64)
+        if ignored is not None:
+            labels, ignored = np.where(wide == ignored, -1, labels), -1
     return np.ascontiguousarray(labels, dtype=np.int64).reshape(labels.shape), ignored
 
 
 def cast_back(xp, result, dtype):
     """Loss, or loss and gradient, in the dtype that the user's logits ask for."""
     if isinstance(result, tuple):
-        return tuple(cast_back(xp, one, dtype) for one in result)
+        return tuple([cast_back(xp, one, dtype) for one in result])
     if result.dtype != dtype:
-        result = xp.asarray(result).astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
+        result = result.astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
     return result[()] if is_numpy_namespace(xp) and result.ndim == 0 else result
 

@@ -75,7 +75,7 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
     items = xp.where(empty, 0.0, xp.where(undefined, math.nan, items))
     items = xp.where(items > cap, cap, items)
 
-    if reduction == "mean" and divisor < 0:
+    if reduction == "mean" and divisor is None:
         divisor = _divisor(xp, hard, counts, x, axis)
     elif reduction != "mean":
         divisor = 1.0
@@ -91,9 +91,13 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
 
 
 def _divisor(xp, hard, counts, x, axis):
-    """What a mean divides by: the weights of the labels, the labels that count, or the rows."""
+    """What a mean divides by: the weights of the labels, the labels that count, or the rows.
+
+    Weights that cancel are not nothing: over them there is no mean.
+    """
     if hard is not None and counts is not None:
-        return xp.sum(hard)
+        total = xp.sum(hard)
+        return xp.where((total == 0) & xp.any(hard != 0), math.nan, total)
     if counts is not None:
         return xp.sum(xp.astype(counts, x.dtype))
     return float(math.prod(n for i, n in enumerate(x.shape) if i != axis))
@@ -112,8 +116,11 @@ def _reduced(xp, items, axis, divisor, reduction):
     return _divided(xp, xp.sum(items), divisor)
 
 
-def sigmoid_definition(xp, x, t, *, weight, positive, focal, alpha, gamma, factor, divisor, reduction, return_grad):
+def sigmoid_definition(xp, x, t, *, weight, positive, counts, focal, alpha, gamma, factor, divisor, reduction,
+                       return_grad):
     """Sigmoid cross-entropy and focal loss, as src/loops/logistic.inc.h has them."""
+    if counts is not None:
+        x, t = xp.where(counts, x, 0.0), xp.where(counts, t, 0.0)  # a NaN that does not count reaches no derivative
     up = x > 0
     term = xp.exp(xp.where(up, -x, x))
     log = xp.log1p(term)
@@ -137,8 +144,10 @@ def sigmoid_definition(xp, x, t, *, weight, positive, focal, alpha, gamma, facto
         items = xp.where(power == 0, 0.0, focus * balance * xp.where(power == 0, 0.0, items))
     if weight is not None:
         items, slope = items * weight, slope * weight
-    if reduction == "mean" and isinstance(divisor, float) and divisor < 0:
-        divisor = float(math.prod(x.shape))
+    if counts is not None:
+        items, slope = xp.where(counts, items, 0.0), xp.where(counts, slope, 0.0)
+    if reduction == "mean" and divisor is None:
+        divisor = float(math.prod(x.shape)) if counts is None else xp.sum(xp.astype(counts, x.dtype))
     elif reduction != "mean":
         divisor = 1.0
     loss = _reduced(xp, items, None, divisor, reduction)

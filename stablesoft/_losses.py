@@ -1,13 +1,13 @@
-"""Cross-entropy and focal losses with their gradients: signatures, docstrings, and who answers.
+"""Cross-entropy and focal losses with their gradients: signatures and docstrings.
 
-The formulas in array-API terms stand in `_loss_definitions`; `_loss_arguments` brings the arguments into normal form.
+`_loss_arguments` brings the arguments into normal form, `_loss_answers` has them answered.
 """
 
 import math
 
 import numpy as np
 
-from . import _native
+from ._loss_answers import answer_sigmoid, answer_softmax
 from ._loss_arguments import (
     accelerated_loss,
     as_axis,
@@ -17,68 +17,29 @@ from ._loss_arguments import (
     as_ignored,
     as_logits,
     as_number,
+    as_real,
     as_reduction,
     as_targets,
     cast_back,
-    check_labels,
-    compiled,
-    kernel_labels,
 )
-from ._loss_definitions import sigmoid_definition, softmax_definition
+from ._loss_masks import split
 
 __all__ = ["sigmoid_cross_entropy", "sigmoid_focal_loss", "softmax_cross_entropy", "softmax_focal_loss"]
 
 
-def softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs=False, smoothing=0.0,
-                 z_loss=0.0, gamma=0.0, factor=1.0, divisor=-1.0, cap=math.inf, name="labels", given=None,
-                 weight_name="weight"):
-    """Answer any softmax loss.
-
-    Parameters
-    ----------
-    logits, labels, axis, weight, ignored, reduction, return_grad
-        As the user gave them.
-    weighs : bool
-        The mean divides by the weights of the labels, not by their number.
-    smoothing, z_loss, gamma : float
-        Checked by the caller.
-    factor, divisor : float
-        Of the gradient; of loss and gradient where the reduction is "mean", negative: what the reduction calls for.
-    cap : float
-        Largest loss of one row; the gradient does not know it.
-    name, given : str, array
-        What an error calls the labels, and how the user gave them where that is in another form.
-    weight_name : str
-        What an error calls the weights.
-
-    Returns
-    -------
-    loss or (loss, gradient)
-        In the library and dtype of the logits.
-    """
+def _softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_grad, weight_name="weight", **options):
+    """Answer any softmax loss from the user's arguments; `options` are those of `answer_softmax`."""
+    (logits, hidden), (labels, missing) = split(logits), split(labels)
     xp, x, dtype = as_logits(logits)
     axis = as_axis(axis, x.ndim)
-    classes = x.shape[axis]
     reduction, return_grad = as_reduction(reduction), as_flag(return_grad, "return_grad")
     ignored = as_ignored(ignored)
-    labels, targets = as_targets(xp, labels, x, axis, name)
+    labels, targets = as_targets(xp, labels, x, axis)
     if targets is not None and ignored is not None:
         raise ValueError("ignore_index needs integer labels; give ignored rows the probability 0 everywhere")
-    weight = as_class_weight(xp, weight, x, classes, weight_name)
-    if labels is not None:
-        check_labels(xp, labels, classes, ignored, name, given)
-    result = None
-    if compiled(xp, x):
-        wide = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
-        labels, ignored = kernel_labels(labels, ignored)
-        result = _native.softmax_loss(x, axis, labels, targets, wide, ignored, smoothing, z_loss, gamma,
-                                      factor, divisor, cap, reduction, weighs, return_grad)  # fmt: skip
-    else:
-        with np.errstate(all="ignore"):  # infinities, NaN and underflow are answers here, not accidents
-            result = softmax_definition(
-                xp, x, axis, labels, targets, weight=weight, ignored=ignored, smoothing=smoothing, z_loss=z_loss,
-                gamma=gamma, factor=factor, divisor=divisor, cap=cap, reduction=reduction, weighs=weighs,
-                return_grad=return_grad)  # fmt: skip
+    weight = as_class_weight(xp, weight, x, x.shape[axis], weight_name)
+    result = answer_softmax(xp, x, axis, labels, targets, hidden, missing, weight=weight, ignored=ignored,
+                            reduction=reduction, return_grad=return_grad, **options)  # fmt: skip
     return cast_back(xp, result, dtype)
 
 
@@ -98,7 +59,7 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
     axis : int, optional
         Where the classes are; the last axis by default.
     weight : array_like, optional
-        One weight w for each class, shape (C,).
+        One weight w for each class, shape (C,); of any sign.
     ignore_index : int, optional
         A label that costs nothing; any integer.
     label_smoothing : float, optional
@@ -133,7 +94,11 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
 
     **Special values.** A class of probability 0 costs nothing, even at -inf. A label at -inf costs inf. With k logits
     at +inf each of them has the probability 1/k. A NaN, or nothing but -inf, makes the row NaN. A row that is ignored
-    or has no weight has loss and gradient 0, whatever its logits are; a mean over nothing is 0.
+    or has no weight has loss and gradient 0, whatever its logits are; a mean over nothing is 0. A weight that is not
+    finite makes NaN of the gradients that need it, and over weights that cancel the mean is NaN.
+
+    **Masked arrays.** A masked logit is no class of its row: its p and its share of the smoothing are 0, and as a label
+    it costs inf. A row without a label or any logit is ignored. What is masked is masked in `grad`, and in "none".
 
     **Method.** (peak - x) + log1p(rest), two terms of one sign [1]_; the gradient at the label is the negated sum of
     the other terms, where p - 1 would cancel. Sums over rows are exact, so they depend on no order.
@@ -154,7 +119,7 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
     """
     smoothing = as_number(label_smoothing, "label_smoothing", 0.0, 1.0)
     z_loss = as_number(z_loss, "z_loss", 0.0)
-    return softmax_loss(logits, labels, axis, weight=weight, ignored=ignore_index, reduction=reduction,
+    return _softmax_loss(logits, labels, axis, weight=weight, ignored=ignore_index, reduction=reduction,
                         return_grad=return_grad, weighs=True, smoothing=smoothing, z_loss=z_loss)  # fmt: skip
 
 
@@ -174,7 +139,7 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
     axis : int, optional
         Where the classes are; the last axis by default.
     alpha : float or array_like, optional
-        One factor for all classes, or one for each, shape (C,).
+        One factor of at least 0 for all classes, or one of any sign for each, shape (C,).
     gamma : float, optional
         How much less a row counts the better it is classified; at least 0. With 0 it is the cross-entropy.
     ignore_index : int, optional
@@ -202,8 +167,8 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
     -----
     **Accuracy.** For float32 and float64 on NumPy 4 ulp for integer labels, losses and gradients however small.
 
-    **Special values.** As :func:`stablesoft.softmax_cross_entropy`. The gradient is finite for every gamma, below 1
-    included.
+    **Special values, masked arrays.** As :func:`stablesoft.softmax_cross_entropy`. The gradient is finite for every
+    gamma, below 1 included.
 
     **Method.** 1 - p at the label is the sum of the other probabilities [1]_, so that no power of it cancels.
 
@@ -223,29 +188,21 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
         classes = np.shape(logits)[as_axis(axis, np.ndim(logits))]
         alpha = np.full(classes, as_number(alpha, "alpha", 0.0))
         alpha = alpha if type(logits) is np.ndarray else alpha.tolist()  # goes with any library
-    return softmax_loss(logits, labels, axis, weight=alpha, ignored=ignore_index, reduction=reduction,
+    return _softmax_loss(logits, labels, axis, weight=alpha, ignored=ignore_index, reduction=reduction,
                         return_grad=return_grad, gamma=gamma, weight_name="alpha")  # fmt: skip
 
 
-def sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, focal=False, alpha=math.nan, gamma=0.0,
-                 factor=1.0, divisor=-1.0):
-    """Answer any sigmoid loss; `factor` and `divisor` as in `softmax_loss`."""
+def _sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, **options):
+    """Answer any sigmoid loss from the user's arguments; `options` are those of `answer_sigmoid`."""
+    (logits, hidden), (targets, missing) = split(logits), split(targets)
     xp, x, dtype = as_logits(logits)
     reduction, return_grad = as_reduction(reduction), as_flag(return_grad, "return_grad")
-    if isinstance(targets, np.ma.MaskedArray):
-        raise TypeError("targets is a masked array: fill it, and give what is masked the weight 0")
-    t = as_elements(xp, targets, x, "targets")
-    if t is None or np.shape(targets) != tuple(x.shape):
-        raise ValueError(f"targets must have the logits' shape {tuple(x.shape)}, not {np.shape(targets)}")
+    t = as_real(xp, targets, x, "targets")
+    if tuple(t.shape) != tuple(x.shape):
+        raise ValueError(f"targets must have the logits' shape {tuple(x.shape)}, not {tuple(t.shape)}")
     weight, positive = as_elements(xp, weight, x, "weight"), as_elements(xp, positive, x, "pos_weight")
-    if compiled(xp, x):
-        result = _native.sigmoid_loss(x, t, weight, positive, focal, alpha, gamma, factor, divisor, reduction,
-                                      return_grad)  # fmt: skip
-    else:
-        with np.errstate(all="ignore"):
-            result = sigmoid_definition(xp, x, t, weight=weight, positive=positive, focal=focal, alpha=alpha,
-                                        gamma=gamma, factor=factor, divisor=divisor, reduction=reduction,
-                                        return_grad=return_grad)  # fmt: skip
+    result = answer_sigmoid(xp, x, t, hidden, missing, weight=weight, positive=positive, reduction=reduction,
+                            return_grad=return_grad, **options)  # fmt: skip
     return cast_back(xp, result, dtype)
 
 
@@ -262,7 +219,7 @@ def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, redu
     targets : array_like
         Probabilities t in the shape of `logits`; 0 and 1 are labels.
     weight : array_like, optional
-        A factor w, broadcast to `logits`.
+        A factor w of any sign, broadcast to `logits`.
     pos_weight : array_like, optional
         A factor v of the positive part, broadcast to `logits`.
     reduction : {"mean", "sum", "none"}, optional
@@ -293,6 +250,9 @@ def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, redu
     **Special values.** A part with the factor 0 costs nothing: the loss at an infinity that agrees with its target
     is 0.
 
+    **Masked arrays.** What is masked in `logits` or `targets` costs nothing, the mean does not count it, and it is
+    masked in `grad`, and in "none".
+
     **Method.** log(1 + e^x) = max(x, 0) + log1p(e^-|x|), two terms of one sign. Sums are exact, so they depend on no
     order.
 
@@ -302,7 +262,7 @@ def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, redu
     >>> float(stablesoft.sigmoid_cross_entropy([40.0], [1.0]))  # doctest: +ELLIPSIS
     4.248354255291...e-18
     """
-    return sigmoid_loss(logits, targets, weight=weight, positive=pos_weight, reduction=reduction,
+    return _sigmoid_loss(logits, targets, weight=weight, positive=pos_weight, reduction=reduction,
                         return_grad=return_grad)  # fmt: skip
 
 
@@ -346,8 +306,8 @@ def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0, reduction="mea
     -----
     **Accuracy.** For float32 and float64 on NumPy 4 ulp for targets 0 and 1, losses and gradients however small.
 
-    **Special values.** As :func:`stablesoft.sigmoid_cross_entropy`. The gradient is finite for every gamma, below 1
-    included.
+    **Special values, masked arrays.** As :func:`stablesoft.sigmoid_cross_entropy`. The gradient is finite for every
+    gamma, below 1 included.
 
     **Method.** q, the probability of being wrong, is computed as such and not as 1 - p [1]_.
 
@@ -364,5 +324,5 @@ def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0, reduction="mea
     """
     gamma = as_number(gamma, "gamma", 0.0)
     alpha = math.nan if alpha is None else as_number(alpha, "alpha", 0.0, 1.0)
-    return sigmoid_loss(logits, targets, weight=None, positive=None, reduction=reduction, return_grad=return_grad,
+    return _sigmoid_loss(logits, targets, weight=None, positive=None, reduction=reduction, return_grad=return_grad,
                         focal=True, alpha=alpha, gamma=gamma)  # fmt: skip

@@ -19,14 +19,15 @@ False is "batch_size". Where both are None, it is "valid" for the softmax layer 
 4.248354255291...e-18
 """
 
+import functools
 import math
 
 import numpy as np
-from array_api_compat import is_numpy_namespace
 
 from ._arrays import as_array, dtype_name
-from ._loss_arguments import as_axis, as_flag, as_ignored, as_logits, as_number, cast_back
-from ._losses import sigmoid_loss, softmax_loss
+from ._loss_answers import answer_sigmoid, answer_softmax
+from ._loss_arguments import as_axis, as_flag, as_ignored, as_logits, as_number, as_real, cast_back, is_kind
+from ._loss_masks import join, split
 from ._reductions import softmax
 
 __all__ = ["sigmoid_cross_entropy_loss", "softmax_with_loss"]
@@ -106,6 +107,9 @@ def softmax_with_loss(
     **Special values.** A label at -inf costs 126 ln 2, or inf without `clamp`. With k logits at +inf each of them has
     the probability 1/k. Where a place that counts has a NaN, or nothing but -inf, the loss and its gradient are NaN.
 
+    **Masked arrays.** A masked label is ignored, and so is one without any logit; a masked logit is no class. What is
+    masked is masked in `prob` and `grad`.
+
     **Beside Caffe** [1]_. A label that is no class is an error here and an access outside the array there. Small
     losses, and small gradients at the label, keep their digits here, where -log p and p - 1 have lost them. A logit at
     +inf gives NaN there. The probabilities can be had as a second output, which Caffe's set-up refuses.
@@ -132,6 +136,7 @@ def softmax_with_loss(
     >>> grad[0, :, 0, :].tolist()
     [[-0.5, 0.0], [0.5, 0.0]]
     """
+    (data, hidden), (label, missing) = split(data), split(label)
     xp, x, dtype = as_logits(data, "data")
     axis = as_axis(axis, x.ndim)
     ignored = _as_ignored(ignore_label)
@@ -143,15 +148,17 @@ def softmax_with_loss(
     given = _as_beside(xp, label, "label", x, kept)
     outer = math.prod(kept[:axis])
     # The loss itself counts the labels that are not ignored, and over nothing it is 0.
-    divisor = {"full": math.prod(kept), "valid": -1, "batch_size": outer, "none": 1}[mode]
+    divisor = {"full": math.prod(kept), "valid": None, "batch_size": outer, "none": 1}[mode]
 
-    labels = xp.reshape(given if xp.isdtype(given.dtype, "integral") else _cut_off(xp, given, ignored), kept)
-    result = softmax_loss(
-        x, labels, axis, weight=None, ignored=ignored, reduction="mean", return_grad=return_grad, factor=factor,
-        divisor=-1.0 if divisor < 0 else max(1.0, float(divisor)), cap=cap, name="label", given=given)  # fmt: skip
+    labels = xp.reshape(given if is_kind(xp, given.dtype, "integral") else _cut_off(xp, given, ignored), kept)
+    missing = None if missing is None else missing.reshape(kept)
+    result = answer_softmax(
+        xp, x, axis, labels, None, hidden, missing, ignored=ignored, reduction="mean", return_grad=return_grad,
+        factor=factor, divisor=None if divisor is None else max(1.0, float(divisor)), cap=cap, name="label",
+        given=given)  # fmt: skip
     if return_prob:
         loss, *grad = result if return_grad else (result,)
-        result = (loss, softmax(x, axis=axis), *grad)
+        result = (loss, softmax(join(x, hidden), axis=axis), *grad)
     return cast_back(xp, result, dtype)
 
 
@@ -210,6 +217,8 @@ def sigmoid_cross_entropy_loss(
     **Special values.** At an infinity that agrees with its target the loss is 0. A NaN that is not ignored, in `data`
     or in `target`, makes the loss NaN.
 
+    **Masked arrays.** What is masked in `data` or `target` is ignored, and masked in `grad`.
+
     **Beside Caffe** [1]_. There a loss on the right side is 0 beyond 16.6 (float) or 36.7 (double), and a gradient
     below -38; here both keep their digits. An infinity that agrees with its target gives NaN there. For targets
     outside [0, 1] Caffe's GPU code adds up absolute values; this is the sum of its CPU code.
@@ -232,6 +241,7 @@ def sigmoid_cross_entropy_loss(
     >>> grad.tolist()
     [[-0.5, 0.0]]
     """
+    (data, hidden), (target, missing) = split(data), split(target)
     xp, x, dtype = as_logits(data, "data")
     if x.ndim == 0:
         raise ValueError("data must have at least one dimension, the batch")
@@ -240,22 +250,12 @@ def sigmoid_cross_entropy_loss(
     factor = as_number(loss_weight, "loss_weight", -math.inf)
     return_grad = as_flag(return_grad, "return_grad")
     targets = xp.reshape(_as_beside(xp, target, "target", x, x.shape), x.shape)
-    size = float(math.prod(x.shape))
-    divisor = {"full": size, "valid": size, "batch_size": float(x.shape[0]), "none": 1.0}[mode]
-
-    weight = None
-    if ignored is not None:
-        floating = as_logits(targets, "target")[1]
-        # What is left without the fraction has the same type. A label that this type does not hold is nowhere in it.
-        held = int(np.asarray(ignored, dtype=dtype_name(floating.dtype))) == ignored
-        counts = xp.trunc(floating) != (float(ignored) if held else math.nan)
-        # Weight 0 for a loss that is finite whatever the logit was: exactly nothing.
-        x, weight = xp.where(counts, x, 0.0), xp.astype(counts, x.dtype)
-        if mode == "valid":
-            number = xp.sum(xp.astype(counts, xp.int32))
-            divisor = float(number) if is_numpy_namespace(xp) else xp.astype(number, x.dtype)
-    result = sigmoid_loss(x, targets, weight=weight, positive=None, reduction="mean", return_grad=return_grad,
-                          factor=factor, divisor=divisor)  # fmt: skip
+    missing = None if missing is None else missing.reshape(x.shape)
+    # Without anything that counts the loss is 0, whatever it is divided by.
+    divisor = {"full": float(math.prod(x.shape)), "valid": None, "batch_size": float(x.shape[0]), "none": 1.0}[mode]
+    counts = None if ignored is None else _other_than(targets, ignored)
+    result = answer_sigmoid(xp, x, as_real(xp, targets, x, "target"), hidden, missing, reduction="mean",
+                            return_grad=return_grad, factor=factor, divisor=divisor, counts=counts)  # fmt: skip
     return cast_back(xp, result, dtype)
 
 
@@ -281,8 +281,6 @@ def _as_ignored(ignore_label):
 
 def _as_beside(xp, values, name, x, shape):
     """Labels or targets as they are, one for each place of `shape`."""
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill it with a number of its own and name that one in ignore_label")
     array = as_array(xp, values, name, x)
     size = math.prod(shape)
     if array.ndim == 0 or array.shape[0] != x.shape[0] or math.prod(array.shape) != size:
@@ -290,7 +288,26 @@ def _as_beside(xp, values, name, x, shape):
             f"{name} must have the first dimension of data {tuple(x.shape)}, which is {x.shape[0]}, and {size} elements"
             f" in all; its shape is {tuple(array.shape)}"
         )
-    return array if xp.isdtype(array.dtype, "integral") else as_logits(array, name)[1]
+    return array if is_kind(xp, array.dtype, "integral") else as_logits(array, name)[1]
+
+
+def _other_than(targets, ignored):
+    """False where a target without its fraction is the ignored one."""
+    t = as_logits(targets, "target")[1]
+    dtype = t.dtype if type(t) is np.ndarray else np.dtype(dtype_name(t.dtype))
+    first, last = _truncated_to(ignored, dtype.type)
+    return ~((t >= first) & (t <= last))
+
+
+@functools.lru_cache
+def _truncated_to(label, kind):
+    """The smallest and the largest number of a floating type that are `label` without their fraction; NaN for none."""
+    number = kind(label)
+    if int(number) != label:
+        return math.nan, math.nan
+    # Where the type has no fractions any more, a step of 1 may lead nowhere.
+    below, above = np.nextafter(number - kind(1), kind(math.inf)), np.nextafter(number + kind(1), kind(-math.inf))
+    return float(min(number, below) if label <= 0 else number), float(max(number, above) if label >= 0 else number)
 
 
 def _cut_off(xp, numbers, ignored):

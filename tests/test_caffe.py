@@ -332,3 +332,15 @@ def test_parity_with_sigmoid_cross_entropy(dtype, random):
         expected = stablesoft.sigmoid_cross_entropy(data[0], target, reduction=reduction, return_grad=True)
         for value, other in zip(got, expected, strict=True):
             np.testing.assert_array_equal(value, other)
+
+
+@pytest.mark.parametrize("label", [0, 1, -1, 7, -8, 2**23, 1 - 2**23, 2**24, 2**24 + 1, -(2**24), 2**31 - 1, -(2**31)])
+def test_ignored_targets_without_their_fraction(label, dtype):
+    """Exactly the targets that are the label once truncated, next to it and where the type has no fractions left."""
+    kind = np.dtype(dtype).type
+    near = [kind(label + step) for step in (-2, -1, -0.5, 0, 0.5, 1, 2)]
+    target = np.unique([near, np.nextafter(near, kind(math.inf)), np.nextafter(near, kind(-math.inf))])
+    target = np.append(target, kind(math.nan))
+    expected = [not math.isnan(t) and math.trunc(t) == label for t in target.tolist()]
+    _, grad = caffe.sigmoid_cross_entropy_loss(np.ones_like(target), target, ignore_label=label, return_grad=True)
+    np.testing.assert_array_equal(grad == 0, expected)

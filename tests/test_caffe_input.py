@@ -3,6 +3,7 @@
 import doctest
 import itertools
 import math
+import tracemalloc
 
 import array_api_strict
 import numpy as np
@@ -80,6 +81,18 @@ def test_other_input():
         )
         assert loss.dtype == grad.dtype == "float16"
         assert ((grad == 0) == (np.asarray(target) == 0)).all()
+
+
+def test_memory(dtype, random):
+    """Beside its gradient a loss with an ignored label notes of each element whether it counts: a byte or two."""
+    data, target = random.normal(size=(2, 500, 400)).astype(dtype), np.ones((2, 500, 400), dtype)
+    tracemalloc.start()
+    try:
+        caffe.sigmoid_cross_entropy_loss(data, target, ignore_label=0, return_grad=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < data.nbytes + 2.1 * data.size
 
 
 def test_empty():
@@ -170,14 +183,12 @@ BAD_SOFTMAX = [
     (DATA, ZEROS, {"return_prob": "yes"}, TypeError, "return_prob"),
     (DATA, ZEROS + 0j, {}, TypeError, "label"),
     (DATA, np.full((2, 2, 2), "0"), {}, TypeError, "label"),
-    (DATA, np.ma.MaskedArray(ZEROS, mask=ZEROS == 0), {}, TypeError, "label is a masked array"),
 ]
 BAD_SIGMOID = [
     (DATA, DATA[:1], {}, ValueError, "target must have the first dimension of data"),
     (DATA, np.zeros((2, 3)), {}, ValueError, "24 elements"),
     (1.0, [1.0], {}, ValueError, "data must have at least one dimension"),
     (DATA, DATA + 0j, {}, TypeError, "target"),
-    (DATA, np.ma.MaskedArray(DATA), {}, TypeError, "target is a masked array"),
 ]
 BAD_OPTIONS = [
     ({"normalization": "mean"}, ValueError, "normalization must be one of 'full', 'valid'"),
@@ -185,6 +196,8 @@ BAD_OPTIONS = [
     ({"normalize": 1}, TypeError, "normalize"),
     ({"normalize": "true", "normalization": "full"}, TypeError, "normalize"),
     ({"ignore_label": 1.0}, TypeError, "ignore_label"),
+    ({"ignore_label": True}, TypeError, "ignore_label must be None or an integer, not True"),
+    ({"ignore_label": np.True_}, TypeError, "ignore_label"),
     ({"ignore_label": 2**31}, ValueError, "ignore_label"),
     ({"loss_weight": math.inf}, ValueError, "loss_weight must be finite, not inf"),
     ({"loss_weight": math.nan}, ValueError, "loss_weight"),
@@ -197,7 +210,7 @@ BAD += [(caffe.sigmoid_cross_entropy_loss, *case) for case in BAD_SIGMOID]
 for options, error, words in BAD_OPTIONS:
     BAD += [(caffe.softmax_with_loss, DATA, ZEROS, options, error, words)]
     BAD += [(caffe.sigmoid_cross_entropy_loss, DATA, DATA, options, error, words)]
-for data in (DATA + 0j, np.ma.MaskedArray(DATA), DATA.astype(str), DATA.astype(object)):
+for data in (DATA + 0j, DATA.astype(str), DATA.astype(object)):
     BAD += [(caffe.softmax_with_loss, data, ZEROS, {}, TypeError, "data")]
     BAD += [(caffe.sigmoid_cross_entropy_loss, data, DATA, {}, TypeError, "data")]
 

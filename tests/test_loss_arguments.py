@@ -1,7 +1,9 @@
 """What the losses take and refuse, their special values, and other array libraries."""
 
 import doctest
+import functools
 import inspect
+import itertools
 import math
 import warnings
 
@@ -11,7 +13,7 @@ from test_losses import batch_of
 
 import stablesoft
 from loss_cases import CASES, targets_of
-from stablesoft import sigmoid_cross_entropy, sigmoid_focal_loss, softmax_cross_entropy, softmax_focal_loss
+from stablesoft import caffe, sigmoid_cross_entropy, sigmoid_focal_loss, softmax_cross_entropy, softmax_focal_loss
 
 NAN, INF = math.nan, math.inf
 SOFTMAX, SIGMOID = (softmax_cross_entropy, softmax_focal_loss), (sigmoid_cross_entropy, sigmoid_focal_loss)
@@ -99,6 +101,103 @@ def test_nothing_to_average(dtype):
             assert loss == 0 and loss.dtype == gradient.dtype == dtype and not gradient.any()
     loss, gradient = softmax_cross_entropy(empty, [], **BOTH)
     assert loss.shape == (0,) and gradient.shape == (0, 3)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.weights], ids=lambda case: case.id)
+def test_weights_that_are_no_numbers(case, dtype):
+    """What needs them is not finite, the mean above all; a class that is no label needs no weight."""
+    x = X.astype(dtype)
+    targets = T.astype(dtype) if case.sigmoid or case.soft else Y
+    for name, bad in itertools.product(case.weights, (NAN, INF, -INF)):
+        weights = np.ones(x.shape if case.sigmoid else 3, dtype)
+        weights[..., 2] = bad
+        for xp in (np, pytest.importorskip("array_api_strict")):
+            arrays = xp.asarray(x), xp.asarray(targets)
+            call = functools.partial(
+                getattr(stablesoft, case.name), *arrays, **case.kwargs, **{name: xp.asarray(weights)}
+            )
+            for reduction in ("mean", "sum", "none"):
+                loss, gradient = (np.asarray(one) for one in call(reduction=reduction, return_grad=True))
+                needed = loss.T[-1] if case.sigmoid and reduction == "none" else loss.flat[0]
+                assert not np.isfinite(needed).any()
+                slope = gradient[0, 2] if case.sigmoid else gradient[0]
+                assert not np.isfinite(slope).any()
+    if not (case.sigmoid or case.soft or "label_smoothing" in case.kwargs):
+        weights = np.array([2, bad, 3], dtype)
+        usual = np.array([2, 1, 3], dtype)
+        for got, value in zip(*(
+            getattr(stablesoft, case.name)(x, targets, **case.kwargs, **{case.weights[0]: w}, return_grad=True)
+            for w in (weights, usual)
+        )):  # fmt: skip
+            np.testing.assert_array_equal(got, value)
+
+
+@pytest.mark.parametrize("power", [-1074, -500, 450, 1020])
+def test_weights_of_any_size(power):
+    """A weighted mean depends on the quotients of the weights, not on sums and losses beyond the range."""
+    x, labels = 20 * X.repeat(3, axis=0), Y.repeat(3)
+    every = {}, {"z_loss": 0.5}, {"label_smoothing": 0.25}
+    for weight, options in itertools.product(([4, 1, 12], [0, 5, -1]), every):
+        call = functools.partial(softmax_cross_entropy, return_grad=True, **options)
+        for logits in (x, np.ma.MaskedArray(x, x == 0)):
+            expected = call(logits, labels, weight=np.array(weight, float))
+            for value, other in zip(call(logits, labels, weight=np.ldexp(weight, power)), expected):
+                np.testing.assert_array_equal(value, other)
+
+
+def test_negative_weights(dtype):
+    """They are factors like others, as in PyTorch; where they cancel there is no mean."""
+    x = X.astype(dtype)
+    plain = softmax_cross_entropy(x, Y, **BOTH)
+    for xp in (np, pytest.importorskip("array_api_strict")):
+        call = functools.partial(softmax_cross_entropy, xp.asarray(x), xp.asarray(Y), return_grad=True)
+        loss, gradient = call(weight=xp.asarray([1.0, 0, -2], dtype=getattr(xp, dtype)), reduction="none")
+        np.testing.assert_allclose(np.asarray(loss), plain[0] * [-2, 1], rtol=1e-6)
+        np.testing.assert_allclose(np.asarray(gradient), plain[1] * [[-2], [1]], rtol=1e-6)
+        loss, gradient = call(weight=xp.asarray([1.0, 0, -2], dtype=getattr(xp, dtype)))
+        np.testing.assert_allclose(float(loss), np.sum(plain[0] * [-2, 1]) / -1, rtol=1e-6)
+        for options in ({}, {"label_smoothing": 0.1}):
+            loss, gradient = call(weight=xp.asarray([1.0, 5, -1], dtype=getattr(xp, dtype)), **options)
+            assert np.isnan(float(loss)) and np.isnan(np.asarray(gradient)).all()
+            loss, gradient = call(weight=xp.asarray([0.0, 5, 0], dtype=getattr(xp, dtype)), **options)
+            assert float(loss) == 0 and not np.asarray(gradient).any()
+    masked = np.ma.MaskedArray(x, [[0, 1, 0], [0, 0, 0]])
+    for options in ({}, {"label_smoothing": 0.1}):
+        assert np.isnan(softmax_cross_entropy(masked, Y, weight=np.array([1, 5, -1]), **options))
+        assert softmax_cross_entropy(masked, Y, weight=np.array([0, 5, 0]), **options) == 0
+    bce = sigmoid_cross_entropy(x, T, weight=np.array([1, -2, 3], dtype), **BOTH)
+    for got, value in zip(bce, sigmoid_cross_entropy(x, T.astype(dtype), **BOTH)):
+        np.testing.assert_allclose(got, value * [1, -2, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 50_001])  # the last for threads
+def test_sum_overflows_and_mean_does_not(rows, dtype):
+    """Losses near the largest number have a mean there, although their sum is beyond it."""
+    big = {"float32": 3e38, "float64": 1e308}[dtype]
+    x = np.zeros((rows, 2), dtype)
+    x[:, 0] = big
+    ones, zeros = np.ones(rows, int), np.zeros(rows, dtype)
+    soft = np.array([[0, 1]], dtype).repeat(rows, axis=0)
+    half = np.array([[0.5, 0.5]], dtype).repeat(rows, axis=0)
+    masked = np.ma.MaskedArray(x, [[0, 0]] * (rows - 1) + [[1, 1]])
+    calls = [
+        (softmax_cross_entropy, x, ones, 1),
+        (softmax_cross_entropy, x, soft, 1),
+        (softmax_cross_entropy, x, half, 0.5),
+        (softmax_focal_loss, x, ones, 1),
+        (sigmoid_cross_entropy, x[:, 0], zeros, 1),
+        (sigmoid_focal_loss, x[:, 0], zeros, 1),
+        (functools.partial(caffe.softmax_with_loss, clamp=False), x, ones, 1),
+        (caffe.sigmoid_cross_entropy_loss, x[:, 0], zeros, 1),
+        (softmax_cross_entropy, masked, ones, 1),
+    ]
+    for function, logits, targets, share in calls:
+        loss = function(logits, targets)
+        assert loss == np.dtype(dtype).type(big) * np.dtype(dtype).type(share), function
+    with warnings.catch_warnings(), np.errstate(all="warn"):
+        warnings.simplefilter("error")
+        assert softmax_cross_entropy(x, ones, reduction="sum") == INF
+        assert sigmoid_cross_entropy(-x[:, 0], zeros + 1, reduction="sum") == INF
 
 
 def test_mean_divides_by(dtype):
@@ -197,14 +296,13 @@ REFUSED = [
     (softmax_cross_entropy, (X, [-1, 3]), {"ignore_index": -1}, ValueError, r"labels\[1\] is 3"),
     (softmax_cross_entropy, (X.T, [[0, 1]]), {"axis": 0}, ValueError, "labels.* shape"),
     (softmax_cross_entropy, (np.zeros((2, 3, 1)), [[0], [9]]), {"axis": 1}, ValueError, r"labels\[1, 0\] is 9"),
+    (softmax_cross_entropy, (X[0], 3), {}, ValueError, "labels is 3, which"),
     (softmax_cross_entropy, (X, [0.0, 1.0]), {}, TypeError, "labels must be integers"),
     (softmax_cross_entropy, (X, [True, False]), {}, TypeError, "labels must be integers"),
     (softmax_cross_entropy, (X, ["0", "1"]), {}, TypeError, "labels"),
     (softmax_cross_entropy, (X, [0, 1, 2]), {}, ValueError, "labels.* shape"),
     (softmax_cross_entropy, (X, np.zeros((2, 4))), {}, TypeError, "labels"),
     (softmax_cross_entropy, (X, X + 1j), {}, TypeError, "labels"),
-    (softmax_cross_entropy, (X, np.ma.array(Y)), {}, TypeError, "labels is a masked array"),
-    (softmax_cross_entropy, (np.ma.array(X), Y), {}, TypeError, "logits is a masked array"),
     (softmax_cross_entropy, (X + 1j, Y), {}, TypeError, "logits must be real"),
     (softmax_cross_entropy, ("ab", Y), {}, TypeError, "logits"),
     (softmax_cross_entropy, ([[1, 2], [3]], Y), {}, TypeError, "logits"),
@@ -223,9 +321,17 @@ REFUSED = [
     (softmax_cross_entropy, (X, Y), {"z_loss": -1.0}, ValueError, "z_loss"),
     (softmax_cross_entropy, (X, Y), {"z_loss": INF}, ValueError, "z_loss"),
     (softmax_cross_entropy, (X, Y), {"ignore_index": 1.0}, TypeError, "ignore_index"),
+    (softmax_cross_entropy, (X, Y), {"ignore_index": True}, TypeError, "ignore_index must be None or an int.* True"),
+    (softmax_cross_entropy, (X, Y), {"ignore_index": np.True_}, TypeError, "ignore_index"),
     (softmax_cross_entropy, (X, X), {"ignore_index": 0}, ValueError, "ignore_index"),
     (softmax_cross_entropy, (X, Y), {"return_grad": 1}, TypeError, "return_grad"),
     (softmax_focal_loss, (X, [0, 3]), {}, ValueError, r"labels\[1\] is 3"),
+    (softmax_focal_loss, (X, [0, -1]), {}, ValueError, r"labels\[1\] is -1"),
+    (softmax_focal_loss, (X, [0.0, 1.0]), {}, TypeError, "labels must be integers"),
+    (softmax_focal_loss, (X, [[0, 1]]), {}, ValueError, r"labels must have shape \(2,\)"),
+    (softmax_focal_loss, (X, Y), {"ignore_index": False}, TypeError, "ignore_index"),
+    (softmax_focal_loss, (X, Y), {"gamma": INF}, ValueError, "gamma must be finite and at least 0, not inf"),
+    (softmax_focal_loss, (X, Y), {"gamma": "2"}, TypeError, "gamma"),
     (softmax_focal_loss, (X, Y), {"gamma": -1.0}, ValueError, "gamma"),
     (softmax_focal_loss, (X, Y), {"gamma": NAN}, ValueError, "gamma"),
     (softmax_focal_loss, (X, Y), {"alpha": [1, 2]}, ValueError, "alpha"),
@@ -234,10 +340,14 @@ REFUSED = [
     (sigmoid_cross_entropy, (X, T[0]), {}, ValueError, "targets must have the logits' shape"),
     (sigmoid_cross_entropy, (X, T + 1j), {}, TypeError, "targets"),
     (sigmoid_cross_entropy, (X, None), {}, (TypeError, ValueError), "targets"),
-    (sigmoid_cross_entropy, (X, np.ma.array(T)), {}, TypeError, "targets is a masked array"),
     (sigmoid_cross_entropy, (X, T), {"weight": [1, 2]}, ValueError, "weight"),
     (sigmoid_cross_entropy, (X, T), {"pos_weight": np.ones((3, 2, 3))}, ValueError, "pos_weight"),
     (sigmoid_cross_entropy, (X, T), {"reduction": 3}, ValueError, "reduction"),
+    (sigmoid_cross_entropy, (X, T.tolist() + [1]), {}, TypeError, "targets is not a rectangular array"),
+    (sigmoid_cross_entropy, (X, T.astype(str)), {}, TypeError, "targets must be numeric"),
+    (sigmoid_cross_entropy, (X, T), {"return_grad": 1}, TypeError, "return_grad"),
+    (sigmoid_focal_loss, (X, T.T), {}, ValueError, "targets must have the logits' shape"),
+    (sigmoid_focal_loss, (X, T), {"reduction": "average"}, ValueError, "reduction must be one of"),
     (sigmoid_focal_loss, (X, T), {"gamma": -1e-9}, ValueError, "gamma"),
     (sigmoid_focal_loss, (X, T), {"alpha": 1.5}, ValueError, "alpha"),
     (sigmoid_focal_loss, (X, T), {"alpha": [0.5]}, TypeError, "alpha"),

@@ -15,7 +15,7 @@ import stablesoft
 import strategies
 from exact import context, ulp
 from exact_losses import exact_sigmoid_loss, exact_softmax_loss
-from loss_cases import CASES, SOFTMAX, weights
+from loss_cases import CASES, SOFTMAX, targets_of, weights
 from stablesoft import sigmoid_cross_entropy, sigmoid_focal_loss, softmax_cross_entropy, softmax_focal_loss
 
 BOTH = {"reduction": "none", "return_grad": True}
@@ -295,3 +295,43 @@ def test_infinite_rows_in_any_order(size):
 def test_unit_of_laws():
     """`unit` is the spacing, so that the limits above are not loose by accident."""
     assert unit(1.0, "float64") == ulp(Decimal(1), "float64") == Fraction(1, 2**52)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_doors(case, reduction, dtype):
+    """A call that the compiled door hands back, for an option that is no Python object, has the same bits."""
+    x = np.random.default_rng(4).normal(0, 3, (9, 6)).astype(dtype)
+    targets = next(iter(targets_of(case, x).values())).reshape(x.shape) if case.sigmoid else batch_of(case, x)
+    handed_back = {"return_grad": np.True_} if case.sigmoid else {"return_grad": True, "axis": np.int64(1)}
+    for value, other in zip(
+        case(stablesoft, x, targets, reduction=reduction, return_grad=True),
+        case(stablesoft, x, targets, reduction=reduction, **handed_back),
+        strict=True,
+    ):
+        assert value.dtype == dtype and type(value) is type(other)
+        np.testing.assert_array_equal(value, other)
+
+
+def test_doors_with_factors(dtype):
+    """One factor for all, an array of the same number, and a list of it; weights in other shapes and strides."""
+    random = np.random.default_rng(4)
+    x, y = random.normal(0, 3, (9, 6)).astype(dtype), random.integers(0, 6, 9)
+    t = (x > 0).astype(dtype)
+
+    def alike(function, targets, *options):
+        results = [function(x, targets, reduction="none", return_grad=True, **one) for one in options]
+        for result in results[1:]:
+            for value, other in zip(result, results[0], strict=True):
+                np.testing.assert_array_equal(value, other)
+
+    alpha = random.random(12).astype(dtype)[::2]
+    alike(stablesoft.softmax_focal_loss, y, {"alpha": 0.3}, {"alpha": np.full(6, 0.3, dtype)}, {"alpha": [0.3] * 6})
+    alike(stablesoft.softmax_focal_loss, y, {"alpha": alpha}, {"alpha": alpha.copy()}, {"alpha": alpha.tolist()})
+    alike(stablesoft.softmax_cross_entropy, y, {"weight": alpha}, {"weight": alpha.astype("longdouble")})
+    alike(stablesoft.sigmoid_focal_loss, t, {"alpha": 0.25}, {"alpha": np.float64(0.25)})
+    for name in ("weight", "pos_weight"):
+        one, whole = np.asarray(0.3, dtype), np.full_like(x, 0.3)
+        alike(stablesoft.sigmoid_cross_entropy, t, *({name: w} for w in (0.3, one, whole, [0.3])))
+        each = np.broadcast_to(alpha, x.shape)
+        alike(stablesoft.sigmoid_cross_entropy, t, *({name: w} for w in (alpha, each, each.copy("F"), alpha.tolist())))

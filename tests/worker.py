@@ -10,6 +10,7 @@ import loss_cases
 import stablesoft
 from cases import CASES, DTYPES, rows
 from margin_cases import LOSSES, normal
+from stablesoft import caffe
 
 # Above any sensible threshold for threads, and with row lengths on both sides of the vector width.
 SHAPES = [(3000, 10), (700, 777), (37, 16411), (1, 1_200_001)]
@@ -81,6 +82,19 @@ def margins():
             yield f"{name} {dtype}", digest(*function(*call, return_grad=True, **options))
 
 
+def caffes(dtype):
+    """Caffe's losses of a batch of images that threads divide, with ignored labels."""
+    random = np.random.default_rng(11)
+    data = random.normal(0, 4, (6, 21, 16, 33)).astype(dtype)
+    label, target = random.integers(0, 21, (6, 1, 16, 33)), random.uniform(-2, 2, data.shape).astype(dtype)
+    for mode in ("valid", "batch_size"):
+        options = {"normalization": mode, "return_grad": True}
+        results = caffe.softmax_with_loss(data, label, ignore_label=20, return_prob=True, **options)
+        yield f"caffe.softmax_with_loss {dtype} {mode}", digest(*results)
+        results = caffe.sigmoid_cross_entropy_loss(data, target, ignore_label=-1, **options)
+        yield f"caffe.sigmoid_cross_entropy_loss {dtype} {mode}", digest(*results)
+
+
 def digests(batch):
     found = {}
     for dtype in DTYPES:
@@ -95,6 +109,7 @@ def digests(batch):
         if batch in ("all", "blocks"):
             for name, x in blocks(dtype):
                 found[f"logcumsumexp {dtype} {name} axis=1"] = digest(stablesoft.logcumsumexp(x, axis=1))
+            found.update(caffes(dtype))
         if batch in ("all", "rows"):
             for options in ({}, {"reverse": True, "exclusive": True}):
                 results = (stablesoft.logcumsumexp(row, **options) for row in named.values())

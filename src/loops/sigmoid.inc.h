@@ -55,6 +55,19 @@ static void FN(sigmoid_write)(const ss_sigmoid *loss, int operand, ptrdiff_t fir
     }
 }
 
+/* Elements that do not count have neither loss nor slope, whatever came out for them. `slopes` may be NULL. */
+static void FN(sigmoid_leave_out)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t n, double *items, REAL *slopes)
+{
+    for (ptrdiff_t done = 0, count, step; done < n; done += count) {
+        const char *counts = ss_run_of(loss, SS_COUNTS, first + done, n - done, &step, &count);
+        for (ptrdiff_t i = done; i < done + count; i++, counts += step) {
+            if (*counts) continue;
+            items[i] = 0.0;
+            if (slopes) slopes[i] = 0;
+        }
+    }
+}
+
 /* A piece of n elements, read where it lies; `items` has room for whole steps, and so has `slopes`. */
 typedef struct {
     ptrdiff_t n;
@@ -136,6 +149,7 @@ static ss_partial FN(sigmoid)(const ss_sigmoid *loss, ptrdiff_t first, ptrdiff_t
         else if (!done)
             FN(sigmoid_any)(loss, &at, 0);
         if (given) FN(sigmoid_anew)(loss, n, at.x, at.t, at.weight, at.positive, items, at.slopes);
+        if (loss->operands[SS_COUNTS]) FN(sigmoid_leave_out)(loss, i, n, items, at.slopes);
         if (wanted) FN(sigmoid_write)(loss, SS_GRADIENT, i, n, at.slopes);
         ss_lanes_add(&sum, items, n);
         for (ptrdiff_t j = 0; j < n && exact; j++) ss_total_add(exact, items[j]);
