@@ -10,13 +10,14 @@ import stablesoft
 from loss_cases import DOUBTFUL, doubtful_sigmoid, doubtful_softmax
 
 BITS = 60  # that the canonical sum keeps below its leading one
+ABOVE = Fraction(0.01)  # of the spacing: what is rounded lies so much above the sum
 
 
 def canonical(values):
-    """The exact sum, rounded to BITS below its leading one, ties to even, and then to a double."""
+    """The exact sum, rounded to BITS below its leading one as canonical.h says, and then to a double."""
     total = sum((Fraction(v) for v in values), Fraction(0))
-    grain = Fraction(2) ** (math.frexp(abs(total))[1] - 1 - BITS)
-    return float(round(total / grain) * grain)
+    spacing = Fraction(2) ** (math.frexp(abs(total))[1] - 1 - BITS)
+    return math.copysign(float(round(abs(total) / spacing + ABOVE) * spacing), total)
 
 
 @pytest.mark.parametrize("name", DOUBTFUL)

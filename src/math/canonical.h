@@ -32,10 +32,14 @@ static inline vpair ss_canonical_round(vpair sum, int bits)
     return ss_fast_two_sum(sum.hi, v_sub(v_add(v_fma(spacing, v_set1(SS_CANONICAL_ABOVE), sum.lo), magic), magic));
 }
 
+#ifndef SS_DOUBT
+#define SS_DOUBT 1.0 /* tests multiply errors by it, so that all that can be is summed exactly */
+#endif
+
 /* The canonical rounding of `sum`; *certain: the lanes in which no sum within `error` (relative) rounds elsewhere. */
 static inline vpair ss_canonical(vpair sum, int bits, double error, vm *certain)
 {
-    vd slack = v_mul(sum.hi, v_set1(error));
+    vd slack = v_mul(sum.hi, v_set1(error * SS_DOUBT));
     vpair below = ss_canonical_round(ss_fast_two_sum(sum.hi, v_sub(sum.lo, slack)), bits);
     vpair above = ss_canonical_round(ss_fast_two_sum(sum.hi, v_add(sum.lo, slack)), bits);
     *certain = v_eq(v_sub(above.hi, below.hi), v_sub(below.lo, above.lo));
