@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 ufuncs: dict[str, Any]
+Pair: Any
 
 def isa() -> str: ...
 def isa_available() -> tuple[str, ...]: ...

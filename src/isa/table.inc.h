@@ -34,6 +34,10 @@
 #include "../loops/logistic.inc.h"
 #include "../loops/items.inc.h"
 
+#include "../math/angle.h"
+#include "../loops/pairs.inc.h"
+#include "../loops/products.inc.h"
+
 #define REAL double
 #define SINGLE 0
 #define FN(name) name##_f64
@@ -61,6 +65,7 @@
 #undef FN
 
 #include "../loops/elementwise.inc.h"
+#include "../loops/margin_rows.inc.h"
 
 #define SS_PASTE(a, b) a##b
 #define SS_TABLE(isa) SS_PASTE(ss_kernels_, isa)
@@ -79,4 +84,9 @@ const ss_kernels SS_TABLE(SS_ISA) = {
     .items = items,
     .unary = {SS_UNARY_TABLE(f32), SS_UNARY_TABLE(f64)},
     .binary = {SS_BINARY_TABLE(f32), SS_BINARY_TABLE(f64)},
+    .pairs = {pairs_add, pairs_sub, pairs_mul, pairs_div, pairs_scale, pairs_sqrt, pairs_sin_cos, pairs_angle, pairs_sum},
+    .cut = products_cut,
+    .settle = products_settle,
+    .margin_rows = margin_rows,
+    .reached = margin_reached,
 };

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   What the doors ask of the compiled steps of the margin losses. */
+#ifndef SS_MARGINS_H
+#define SS_MARGINS_H
+
+#include "kernels.h"
+#include <stdint.h>
+
+/* Matrices of pairs: a_hi, a_lo, b_hi, b_lo, with their steps in doubles from row to row and along a row: 1, or 0 where
+   one number stands for all. Results are contiguous; `sin_cos` has two. */
+enum { SS_PAIR_ADD, SS_PAIR_SUB, SS_PAIR_MUL, SS_PAIR_DIV, SS_PAIR_SCALE, SS_PAIR_SQRT, SS_PAIR_SIN_COS, SS_PAIR_ANGLE,
+       SS_PAIR_SUM };
+typedef struct {
+    const double *operand[4];
+    ptrdiff_t row[4], step[4], n;
+    double *hi[2], *lo[2];
+    int halvings; /* of sin_cos */
+} ss_pairs;
+
+/* Rows of a matrix product, cut into pieces for BLAS (loops/products.inc.h). A row of `length` numbers hi + lo is divided
+   by a power of two, `exponent`, and laid out in `blocks` of `width` numbers, zeros at the end. Each block of a left
+   row is written as its slices and then their rest, each of a right one as the rests in opposite order and then the
+   slices in opposite order. */
+typedef struct {
+    const double *hi, *lo; /* lo is NULL where there is none */
+    ptrdiff_t hi_row, lo_row, length, blocks, width;
+    int levels, right;
+    double *pieces, *exponent;
+} ss_cut;
+
+/* The products of one block of the inner dimension join the sums (hi + lo) of N x M results. parts[level] are what BLAS
+   found, N x M each; left and right are where the block begins in the first row. */
+enum { SS_MOST_LEVELS = 3 };
+typedef struct {
+    const double *parts[SS_MOST_LEVELS];
+    const double *left, *right; /* the last level: rows that BLAS has multiplied, `length` numbers each */
+    ptrdiff_t left_row, right_row, length, m;
+    int levels, first, last;
+    const double *left_exponent, *right_exponent; /* of the results; used in the last block */
+    double *hi, *lo;                              /* lo is NULL for one level */
+} ss_settled;
+
+/* The losses of rows of logits hi + lo, which are overwritten unless lo is NULL, and their gradients with 0 at the
+   label (NULL where lo is). All rows have n classes and are contiguous. */
+typedef struct {
+    double *hi, *lo;
+    const int64_t *labels;
+    ptrdiff_t n;
+    double *items, *others;
+} ss_margin_rows;
+
+/* Whether any of the n numbers in a row reaches left[row] right[j] in magnitude. */
+typedef struct {
+    const double *values, *left, *right;
+    ptrdiff_t n;
+    char *any;
+} ss_reached;
+
+/* Sums of rows hi + lo of `length` numbers by label, in sums_hi and sums_lo, which begin with zeros; `power` of each
+   class is at least its largest number, 0 where all are 0. Exact to 2 `bits` below that power: n 2^bits must not exceed 2^53. */
+void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t n, ptrdiff_t length,
+                   const double *power, ptrdiff_t classes, int bits, double *sums_hi, double *sums_lo);
+
+/* `loop` over all rows, in threads where so many elements are worth it. */
+void ss_run_loop(ss_loop loop, const void *job, ptrdiff_t rows, ptrdiff_t elements, int threads);
+
+#endif
