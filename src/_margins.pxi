@@ -6,7 +6,7 @@ cdef extern from "margins.h":
     ctypedef struct ss_cut:
         const double *hi
         const double *lo
-        Py_ssize_t hi_row, lo_row, length, blocks, width
+        Py_ssize_t row, step, length, blocks, width
         int levels, right
         double *pieces
         double *exponent
@@ -20,6 +20,26 @@ cdef extern from "margins.h":
         const double *right_exponent
         double *hi
         double *lo
+    ctypedef struct ss_norm:
+        const double *rows
+        Py_ssize_t length
+        double *hi
+        double *lo
+    ctypedef struct ss_tangent:
+        const double *v_hi
+        const double *v_lo
+        const double *rows
+        const double *norm_hi
+        const double *norm_lo
+        const double *target_hi
+        const double *target_lo
+        const double *factor_hi
+        const double *factor_lo
+        const double *outer
+        const int64_t *target
+        Py_ssize_t length
+        double *result_hi
+        double *result_lo
     ctypedef struct ss_margin_rows:
         double *hi
         double *lo
@@ -44,18 +64,22 @@ cdef cnp.ndarray _matrix(Py_ssize_t rows, Py_ssize_t columns):
     return cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE, False)
 
 
-def cut(Pair rows, int levels, Py_ssize_t blocks, Py_ssize_t width, bint right):
-    """The pieces of rows (N, K) that go to BLAS, block after block (loops/products.inc.h), and the rows' exponents."""
+def cut(Pair rows, int levels, Py_ssize_t blocks, Py_ssize_t width, bint right, bint across):
+    """The pieces of rows (N, K) that go to BLAS, block after block (loops/products.inc.h), and the rows' exponents.
+
+    `across`: the rows are the columns of `rows`.
+    """
     cdef ss_cut job
-    cdef Py_ssize_t n = cnp.PyArray_DIMS(rows.hi)[0]
-    cdef bint whole = cnp.PyArray_NDIM(rows.lo) == 0
+    cdef bint paired = levels > 1 and cnp.PyArray_NDIM(rows.lo) != 0
+    cdef cnp.ndarray hi = cnp.PyArray_GETCONTIGUOUS(rows.hi), lo = cnp.PyArray_GETCONTIGUOUS(rows.lo)
+    cdef Py_ssize_t n = cnp.PyArray_DIMS(hi)[across]
     cdef cnp.ndarray pieces = _matrix(n, blocks * width * (2 * levels - 1 if right else levels))
     cdef cnp.ndarray exponent = np.empty(n)
-    job.hi = <double *> cnp.PyArray_DATA(rows.hi)
-    job.lo = NULL if whole else <double *> cnp.PyArray_DATA(rows.lo)
-    job.hi_row = cnp.PyArray_STRIDES(rows.hi)[0] // <Py_ssize_t> sizeof(double)
-    job.lo_row = 0 if whole else cnp.PyArray_STRIDES(rows.lo)[0] // <Py_ssize_t> sizeof(double)
-    job.length = cnp.PyArray_DIMS(rows.hi)[1]
+    job.hi = <double *> cnp.PyArray_DATA(hi)
+    job.lo = <double *> cnp.PyArray_DATA(lo) if paired else NULL
+    job.length = cnp.PyArray_DIMS(hi)[1 - across]
+    job.row = 1 if across else job.length
+    job.step = n if across else 1
     job.blocks = blocks
     job.width = width
     job.levels = levels
@@ -64,6 +88,57 @@ def cut(Pair rows, int levels, Py_ssize_t blocks, Py_ssize_t width, bint right):
     job.exponent = <double *> cnp.PyArray_DATA(exponent)
     _run_loop(kernels.cut, &job, n, n * blocks * width)
     return pieces, exponent
+
+
+def norm(cnp.ndarray rows):
+    """The lengths (N, 1) of the rows of a contiguous array (N, K)."""
+    cdef ss_norm job
+    cdef Py_ssize_t n = cnp.PyArray_DIMS(rows)[0]
+    cdef Pair result = empty_pairs(n, 1, True)
+    job.rows = <double *> cnp.PyArray_DATA(rows)
+    job.length = cnp.PyArray_DIMS(rows)[1]
+    job.hi = <double *> cnp.PyArray_DATA(result.hi)
+    job.lo = <double *> cnp.PyArray_DATA(result.lo)
+    _run_loop(kernels.norm, &job, n, n * job.length)
+    return result
+
+
+cdef cnp.ndarray _tangent(Pair v, cnp.ndarray rows, Pair norm, ss_tangent *job, double *low):
+    """Runs a job whose target, factor and outer are set."""
+    cdef Py_ssize_t n = cnp.PyArray_DIMS(rows)[0]
+    cdef cnp.ndarray result = _matrix(n, cnp.PyArray_DIMS(rows)[1])
+    job.length = cnp.PyArray_DIMS(rows)[1]
+    job.v_hi = <double *> cnp.PyArray_DATA(v.hi)
+    job.v_lo = <double *> cnp.PyArray_DATA(v.lo) if cnp.PyArray_NDIM(v.lo) else NULL
+    job.rows = <double *> cnp.PyArray_DATA(rows)
+    job.norm_hi = <double *> cnp.PyArray_DATA(norm.hi)
+    job.norm_lo = <double *> cnp.PyArray_DATA(norm.lo)
+    job.result_hi = <double *> cnp.PyArray_DATA(result)
+    job.result_lo = low
+    _run_loop(kernels.tangent, job, n, n * job.length)
+    return result
+
+
+def perpendicular(Pair v, cnp.ndarray rows, Pair norm):
+    """The part of v (N, K) that is perpendicular to the rows of length `norm`."""
+    cdef ss_tangent job
+    cdef Pair result = Pair.__new__(Pair)
+    memset(&job, 0, sizeof(job))
+    result.lo = _matrix(cnp.PyArray_DIMS(rows)[0], cnp.PyArray_DIMS(rows)[1])
+    result.hi = _tangent(v, rows, norm, &job, <double *> cnp.PyArray_DATA(result.lo))
+    return result
+
+
+def tangent(Pair v, Pair target, cnp.ndarray place, cnp.ndarray rows, Pair norm, Pair factor, cnp.ndarray outer):
+    """That plus target[place], where `place` is not negative, times factor and outer, (N, 1): an array."""
+    cdef ss_tangent job
+    job.target = <int64_t *> cnp.PyArray_DATA(place)
+    job.target_hi = <double *> cnp.PyArray_DATA(target.hi)
+    job.target_lo = <double *> cnp.PyArray_DATA(target.lo)
+    job.factor_hi = <double *> cnp.PyArray_DATA(factor.hi)
+    job.factor_lo = <double *> cnp.PyArray_DATA(factor.lo)
+    job.outer = <double *> cnp.PyArray_DATA(outer)
+    return _tangent(v, rows, norm, &job, NULL)
 
 
 def settle(list parts, cnp.ndarray left, cnp.ndarray right, Pair sums, bint first, cnp.ndarray left_exponent,

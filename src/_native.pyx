@@ -13,6 +13,8 @@ import numpy as np
 
 from libc.stdint cimport int64_t
 
+from libc.string cimport memset
+
 from libc.math cimport INFINITY, NAN, fma, frexp, ldexp
 
 cnp.import_array()
@@ -55,6 +57,8 @@ cdef extern from "kernels.h":
         ss_loop *pairs
         ss_loop cut
         ss_loop settle
+        ss_loop norm
+        ss_loop tangent
         ss_loop margin_rows
         ss_loop reached
     const ss_kernels *const *ss_available()

@@ -149,6 +149,11 @@ cdef inline void _place(ss_pairs *job, int k, cnp.ndarray array) noexcept:
         job.row[k] = cnp.PyArray_STRIDES(array)[0] // <Py_ssize_t> sizeof(double)
 
 
+cdef inline bint _in_a_row(ss_pairs *job, int k) noexcept:
+    """The rows of an operand follow one another without a gap, or one number stands for all."""
+    return job.row[k] == job.n * job.step[k] and job.n > 1
+
+
 cdef Pair _operate(int operation, Pair a, Pair b, int halvings, Pair second):
     """The result of an operation; another one is put in `second`."""
     cdef ss_pairs job
@@ -169,6 +174,9 @@ cdef Pair _operate(int operation, Pair a, Pair b, int halvings, Pair second):
     if operation == SS_PAIR_SUM:
         if ndim:
             shape[ndim - 1] = 1
+    elif _in_a_row(&job, 0) and _in_a_row(&job, 1) and _in_a_row(&job, 2) and _in_a_row(&job, 3):
+        job.n *= rows
+        rows = 1
     elif job.n == 1 and job.row[0] < 2 and job.row[1] < 2 and job.row[2] < 2 and job.row[3] < 2:
         # numbers that stand below one another are a row
         job.n = rows

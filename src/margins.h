@@ -22,11 +22,12 @@ typedef struct {
    row is written as its slices and then their rest, each of a right one as the rests in opposite order and then the
    slices in opposite order. */
 typedef struct {
-    const double *hi, *lo; /* lo is NULL where there is none */
-    ptrdiff_t hi_row, lo_row, length, blocks, width;
+    const double *hi, *lo;                                /* lo is NULL where there is none */
+    ptrdiff_t row, step, length, blocks, width; /* hi and lo lie alike; row or step is 1 */
     int levels, right;
     double *pieces, *exponent;
 } ss_cut;
+enum { SS_MOST_WIDTH = 512 };
 
 /* The products of one block of the inner dimension join the sums (hi + lo) of N x M results. parts[level] are what BLAS
    found, N x M each; left and right are where the block begins in the first row. */
@@ -48,6 +49,24 @@ typedef struct {
     ptrdiff_t n;
     double *items, *others;
 } ss_margin_rows;
+
+/* The part of v in each row that is perpendicular to `rows` (of length `norm`), plus the target's row of the index
+   (NULL: none; negative: no row), times `factor` and the power of two `outer` (NULL: 1). `v_lo` and `result_lo` may be
+   NULL. All matrices are contiguous. */
+typedef struct {
+    const double *v_hi, *v_lo, *rows, *norm_hi, *norm_lo;
+    const double *target_hi, *target_lo, *factor_hi, *factor_lo, *outer;
+    const int64_t *target;
+    ptrdiff_t length;
+    double *result_hi, *result_lo;
+} ss_tangent;
+
+/* The lengths of rows. */
+typedef struct {
+    const double *rows;
+    ptrdiff_t length;
+    double *hi, *lo;
+} ss_norm;
 
 /* Whether any of the n numbers in a row reaches left[row] right[j] in magnitude. */
 typedef struct {

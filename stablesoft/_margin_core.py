@@ -20,16 +20,14 @@ class Side:
         self.ar = ar
         self.power = ar.power(array)
         self.rows = ar.number(array / self.power)
-        self.norm = ar.by_rows(lambda rows: ar.sqrt(ar.sum(rows * rows)), self.rows)
+        self.norm = ar.norm(self.rows)
         self.normalised = length is not None
         self.length = length if self.normalised else self.norm
         self.outer = None if self.normalised else self.power
 
     @property
     def vectors(self):
-        if not self.normalised:
-            return self.rows
-        return self.ar.by_rows(lambda rows, norm: rows * (self.length / norm), self.rows, self.norm)
+        return self.rows * (self.length / self.norm) if self.normalised else self.rows
 
     def outwards(self, number):
         """Times `outer`."""
@@ -37,35 +35,13 @@ class Side:
 
     def perpendicular(self, v):
         """The part of each row of v that is perpendicular to this side's row."""
-        return perpendicular(self.ar, v, self.rows, self.norm)
+        return self.ar.perpendicular(v, self.rows, self.norm)
 
     def gradient(self, others, target):
         """d loss/d array from the sums over the other logits and over the targets of g dz/d vectors."""
-        ar = self.ar
-
-        def through_normalisation(others, target, rows, norm, power):
-            tangent = perpendicular(ar, others, rows, norm) + target
-            return ar.value(ar.scaled(tangent * (self.length / norm), 1.0 / power))
-
         if not self.normalised:
-            return ar.value(others + target)
-        return ar.by_rows(through_normalisation, others, target, self.rows, self.norm, self.power)
-
-
-def perpendicular(ar, v, rows, norm):
-    """The part of each row of v that is perpendicular to the row of length `norm`, exactly 0 where they are parallel.
-
-    First the multiple of the row that cancels v at the row's largest entry is taken off. That needs only 2 by 2
-    determinants, which keep all their digits at any angle and in every entry. What is left of the parallel part is then
-    at most about sqrt(K) times the result.
-    """
-    power = ar.power(v)
-    v = ar.scaled(v, 1.0 / power)
-    pivot = ar.xp.argmax(ar.xp.abs(ar.value(rows)), axis=-1)
-    row_pivot, v_pivot = ar.entry(rows, pivot), ar.entry(v, pivot)
-    oblique = v * row_pivot - rows * v_pivot
-    along = ar.sum(oblique * rows) / (norm * norm)
-    return (oblique - rows * along) * ar.scaled(1.0 / row_pivot, power)
+            return self.ar.plus_target(others, target)
+        return self.ar.tangent(others, target, self)
 
 
 def direction(ar, v, whole):
@@ -205,16 +181,16 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
 
     # The entries of a row of gradients add up to 0; a sum with all its digits lets what the classes have in common
     # cancel.
-    own_x, own_weight = targets.gradients(-ar.sum(ar.number(others)))
-    own_weight = ar.class_sums(own_weight, labels, classes)
+    own = [(*targets.gradients(-ar.sum(ar.number(others))), None, labels)]
     for rows, columns in near:
-        near_x, near_weight = couples(x[rows], weight[columns]).gradients(others[rows, columns][:, None])
-        own_x = own_x + ar.class_sums(near_x, rows, x.shape[0])
-        own_weight = own_weight + ar.class_sums(near_weight, columns, classes)
+        g = others[rows, columns][:, None]
+        own.append((*couples(x[rows], weight[columns]).gradients(g), rows, columns))
         others[rows, columns] = 0.0
+    own_x, own_weight, rows, columns = zip(*own, strict=True)
+    own_x, own_weight = ar.gathered(own_x, rows, x.shape[0]), ar.gathered(own_weight, columns, classes)
 
     from_weight = others if weight_side.outer is None else others * xp.matrix_transpose(weight_side.outer)
     from_x = others if x_side.outer is None else others * x_side.outer
-    others_x = ar.product(from_weight, ar.transposed(weight_vectors))
-    others_weight = ar.product(xp.matrix_transpose(from_x), ar.transposed(x_vectors))
+    others_x = ar.combined(from_weight, weight_vectors)
+    others_weight = ar.combined(xp.matrix_transpose(from_x), x_vectors)
     return items, x_side.gradient(others_x, own_x), weight_side.gradient(others_weight, own_weight)

@@ -14,7 +14,6 @@ from ._losses import softmax_cross_entropy
 from ._margin_products import class_sums, power_above, product, row_power
 from ._native import Pair
 
-BLOCK = 2**15  # elements, of which some arrays of 16 bytes fit a cache of 2 MB
 COUPLES = 2**20  # elements, for a memory of some hundred MB at most
 PARALLEL = 2.0**-25  # 1 - cos of the angle 2^-12
 LARGE = (2.0**11, 2.0**7)  # logits that want a level more than float32 and float64 have
@@ -46,9 +45,6 @@ class Plain:
         """Times a power of two."""
         return number * power
 
-    def transposed(self, number):
-        return self.xp.matrix_transpose(number)
-
     def where(self, condition, a, b):
         return self.xp.where(condition, a, b)
 
@@ -74,31 +70,34 @@ class Plain:
         # floor has derivative 0: to differentiation the scale is a constant.
         return 2.0 ** self.xp.floor(self.xp.log2(self.xp.where(usable, peak, 1.0)))
 
-    def by_rows(self, function, *numbers):
-        """function(*numbers) of (N, K) or (N, 1), each row of whose result depends on the same rows only."""
-        return function(*numbers)
+    def norm(self, rows):
+        """The length of each row, (N, 1)."""
+        return self.sqrt(self.sum(rows * rows))
 
-    def entry(self, number, index):
-        """The number at the index in each row, (N, 1)."""
-        return self.sum(self.where(at_labels(self.xp, index, number.shape[1]), number, 0.0))
+    def perpendicular(self, v, rows, norm):
+        """The part of each row of v that is perpendicular to the row of length `norm`, exactly 0 where it is parallel.
+
+        First the multiple of the row that cancels v at the row's largest entry is taken off. That needs only 2 by 2
+        determinants, which keep all their digits at any angle and in every entry. What is left of the parallel part is
+        then at most about sqrt(K) times the result.
+        """
+        power = self.power(v)
+        v = v / power
+        at_pivot = at_labels(self.xp, self.xp.argmax(self.xp.abs(rows), axis=-1), rows.shape[1])
+        row_pivot, v_pivot = (self.sum(self.xp.where(at_pivot, w, 0.0)) for w in (rows, v))
+        oblique = (v * row_pivot - rows * v_pivot) / row_pivot
+        along = self.sum(oblique * rows) / (norm * norm)
+        return (oblique - rows * along) * power
+
+    def logits(self, x, weight, x_vectors, weight_vectors):
+        """Of two sides and their vectors."""
+        product = self.xp.matmul(x_vectors, self.xp.matrix_transpose(weight_vectors))
+        product = product if x.outer is None else product * x.outer
+        return product if weight.outer is None else product * self.xp.matrix_transpose(weight.outer)
 
     def with_labels(self, logits, labels, values):
         """The logits with values (N, 1) at the labels. The logits are not used again."""
         return self.xp.where(at_labels(self.xp, labels, logits.shape[1]), values, logits)
-
-    def product(self, a, b, left=None, right=None):
-        """a @ b.T, and that times powers of two: (N, 1) for rows, (C, 1) for columns."""
-        product = self.xp.matmul(a, self.xp.matrix_transpose(b))
-        product = product if left is None else product * left
-        return product if right is None else product * self.xp.matrix_transpose(right)
-
-    def logits(self, x, weight, x_vectors, weight_vectors):
-        """Of two sides and their vectors."""
-        return self.product(x_vectors, weight_vectors, x.outer, weight.outer)
-
-    def class_sums(self, rows, labels, classes):
-        at_label = self.xp.astype(at_labels(self.xp, labels, classes), rows.dtype)
-        return self.xp.matmul(self.xp.matrix_transpose(at_label), rows)
 
     def parallel(self, logits, labels, x, weight):  # noqa: ARG002
         """Positions (rows, columns) that deserve to be done one by one; which they are depends on data."""
@@ -108,6 +107,27 @@ class Plain:
         """-log p_y of each row, (N,), and the gradient: p, and 0 at the label, which has minus the sum of the others."""
         items, grad = softmax_cross_entropy(logits, labels, axis=1, reduction="none", return_grad=True)
         return items, self.xp.where(at_labels(self.xp, labels, logits.shape[1]), 0.0, grad)
+
+    def gathered(self, parts, labels, classes):
+        """Targets: the sum of the rows of each label. None stands for a label of its own for every row."""
+        (rows,), (labels,) = parts, labels  # without `parallel` there is one part
+        if labels is None:
+            return rows
+        at_label = self.xp.astype(at_labels(self.xp, labels, classes), rows.dtype)
+        return self.xp.matmul(self.xp.matrix_transpose(at_label), rows)
+
+    def combined(self, coefficients, vectors):
+        """coefficients @ vectors."""
+        return self.xp.matmul(coefficients, vectors)
+
+    def tangent(self, others, target, side):
+        """What of `others` is perpendicular to the side's rows, and the target, through the normalisation: an array."""
+        tangent = self.perpendicular(others, side.rows, side.norm) + target
+        return tangent * (side.length / side.norm) / side.power
+
+    def plus_target(self, others, target):
+        """An array."""
+        return others + target
 
     def total(self, items, divisor):
         """The sum of all items, divided."""
@@ -133,9 +153,6 @@ class Paired(Plain):
     def scaled(self, number, power):
         return number.scaled(power)
 
-    def transposed(self, number):
-        return number.T
-
     def where(self, condition, a, b):
         a, b = self.number(a), self.number(b)
         return Pair(np.where(condition, a.hi, b.hi), np.where(condition, a.lo, b.lo))
@@ -155,30 +172,19 @@ class Paired(Plain):
     def power(self, number):
         return row_power(self.value(number))
 
-    def entry(self, number, index):
-        return number[np.arange(len(index)), index, None]
+    def norm(self, rows):
+        return _native.norm(rows.hi)
 
-    def by_rows(self, function, *numbers):
-        # So many rows at a time that their intermediate results stay in the cache.
-        n, k = numbers[0].shape
-        step = max(1, BLOCK // k)
-        if step >= n:
-            return function(*numbers)
-        return self.concat([function(*(number[j : j + step] for number in numbers)) for j in range(0, n, step)])
-
-    def concat(self, parts):
-        if isinstance(parts[0], Pair):
-            return Pair(np.concat([part.hi for part in parts]), np.concat([part.lo for part in parts]))
-        return np.concat(parts)
-
-    def product(self, a, b, left=None, right=None):
-        return product(self.number(a), self.number(b), self.levels, left, right)
+    def perpendicular(self, v, rows, norm):
+        return _native.perpendicular(v, rows.hi, norm)
 
     def logits(self, x, weight, x_vectors, weight_vectors):
         # An error in a logit is one in the gradient, whatever the logit's size is: where it may be large, it is to have
         # more digits. Which rows these are does not depend on the other rows of the batch.
         large = self.reach(x) * np.max(self.reach(weight)) > LARGE[self.levels - 1]
-        logits = _native.empty_pairs(len(large), weight.rows.shape[0], self.levels > 1)
+        if not large.any():
+            return product(x_vectors, weight_vectors, self.levels, x.outer, weight.outer)
+        logits = _native.empty_pairs(x.rows.shape[0], weight.rows.shape[0], self.levels > 1)
         for levels, rows in ((self.levels, ~large), (self.levels + 1, large)):
             if rows.any():
                 outer = None if x.outer is None else x.outer[rows]
@@ -188,13 +194,14 @@ class Paired(Plain):
                     logits.lo[rows] = part.lo
         return logits
 
-    def class_sums(self, rows, labels, classes):
-        return class_sums(rows, labels, classes)
+    def reach(self, side):
+        """The length of each vector as a logit sees it, (N,)."""
+        return self.value(side.outwards(side.norm * 0.0 + side.length))[:, 0]
 
     def with_labels(self, logits, labels, values):
         rows = np.arange(len(labels))
         logits.hi[rows, labels] = values.hi[:, 0]
-        if logits.lo.ndim:
+        if self.levels > 1:
             logits.lo[rows, labels] = values.lo[:, 0]
         return logits
 
@@ -209,12 +216,31 @@ class Paired(Plain):
         step = max(1, COUPLES // x.rows.shape[1])
         return [(rows[j : j + step], columns[j : j + step]) for j in range(0, len(rows), step)]
 
-    def reach(self, side):
-        """The length of each vector as a logit sees it, (N,)."""
-        return self.value(side.outwards(side.norm * 0.0 + side.length))[:, 0]
-
     def cross_entropy(self, logits, labels, return_grad):
         return _native.margin_rows(logits, labels, return_grad)
+
+    def gathered(self, parts, labels, classes):
+        """The sums, and where that of each class stands among them, -1 for classes without a row."""
+        if len(parts) == 1 and labels[0] is None:
+            return parts[0], np.arange(classes)
+        rows = Pair(*(np.concat(half) for half in ([part.hi for part in parts], [part.lo for part in parts])))
+        labels = np.concat([np.arange(classes) if index is None else index for index in labels])
+        present, index = np.unique(labels, return_inverse=True)
+        place = np.full(classes, -1)
+        place[present] = np.arange(len(present))
+        return class_sums(rows, index, len(present)), place
+
+    def combined(self, coefficients, vectors):
+        return product(Pair(coefficients), vectors, self.levels, across=True)
+
+    def tangent(self, others, target, side):
+        return _native.tangent(others, *target, side.rows.hi, side.norm, side.length / side.norm, 1.0 / side.power)
+
+    def plus_target(self, others, target):
+        sums, place = target
+        rows = np.flatnonzero(place >= 0)
+        others.hi[rows] = (others[rows] + sums[place[rows]]).hi
+        return others.hi
 
     def total(self, items, divisor):
         # fsum is exact, so the order of the items does not matter; scaled, so that it can not overflow.

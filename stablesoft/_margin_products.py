@@ -26,8 +26,8 @@ def row_power(rows):
     return power_above(np.max(np.abs(rows), axis=-1, keepdims=True, initial=0.0))
 
 
-def product(a, b, levels, left=None, right=None):
-    """a @ b.T for pairs (N, K) and (M, K), as a Pair.
+def product(a, b, levels, left=None, right=None, across=False):
+    """a @ b.T for pairs (N, K) and (M, K), as a Pair; `across`: a @ b for (N, K) and (K, M).
 
     The rows of the result are multiplied by the powers of two `left`, its columns by `right`, both (., 1). With 1, 2, 3
     levels it is good to 36, 60, 80 bits of the product of the lengths of two rows, and costs 1, 3, 6 products of BLAS.
@@ -35,24 +35,24 @@ def product(a, b, levels, left=None, right=None):
     inner = a.shape[1]
     blocks = -(-inner // WIDTHS[levels - 1])
     width = -(-inner // (8 * blocks)) * 8
-    along, along_exponent = _native.cut(a, levels, blocks, width, False)
-    across, across_exponent = _native.cut(b, levels, blocks, width, True)
+    left_pieces, left_exponent = _native.cut(a, levels, blocks, width, False, False)
+    right_pieces, right_exponent = _native.cut(b, levels, blocks, width, True, across)
     if left is not None:
-        along_exponent += np.frexp(left[:, 0])[1] - 1
+        left_exponent += np.frexp(left[:, 0])[1] - 1
     if right is not None:
-        across_exponent += np.frexp(right[:, 0])[1] - 1
-    sums = _native.empty_pairs(a.shape[0], b.shape[0], levels > 1)
+        right_exponent += np.frexp(right[:, 0])[1] - 1
+    sums = _native.empty_pairs(len(left_exponent), len(right_exponent), levels > 1)
     parts = [np.empty(sums.shape) for _ in range(levels)]
     exponents = None, None
     for block in range(blocks):
-        rows = along[:, block * levels * width :][:, : levels * width]
-        columns = across[:, block * (2 * levels - 1) * width :][:, : (2 * levels - 1) * width]
+        rows = left_pieces[:, block * levels * width :][:, : levels * width]
+        columns = right_pieces[:, block * (2 * levels - 1) * width :][:, : (2 * levels - 1) * width]
         rests, cuts = columns[:, : levels * width], columns[:, levels * width :]
         for level in range(1, levels):  # the first slices of the rows with the last of the columns: exact
             np.matmul(rows[:, : level * width], cuts[:, (levels - 1 - level) * width :].T, out=parts[level - 1])
         np.matmul(rows, rests.T, out=parts[-1])
         if block == blocks - 1:
-            exponents = along_exponent, across_exponent
+            exponents = left_exponent, right_exponent
         _native.settle(parts, rows, rests, sums, block == 0, *exponents)
     return sums
 

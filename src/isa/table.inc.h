@@ -37,6 +37,7 @@
 #include "../math/angle.h"
 #include "../loops/pairs.inc.h"
 #include "../loops/products.inc.h"
+#include "../loops/tangent.inc.h"
 
 #define REAL double
 #define SINGLE 0
@@ -87,6 +88,8 @@ const ss_kernels SS_TABLE(SS_ISA) = {
     .pairs = {pairs_add, pairs_sub, pairs_mul, pairs_div, pairs_scale, pairs_sqrt, pairs_sin_cos, pairs_angle, pairs_sum},
     .cut = products_cut,
     .settle = products_settle,
+    .norm = margin_norm,
+    .tangent = margin_tangent,
     .margin_rows = margin_rows,
     .reached = margin_reached,
 };

@@ -64,59 +64,96 @@ static inline void products_store(double *to, vd a, ptrdiff_t count)
     }
 }
 
-/* An exponent d with |row| <= 2^d (1 + 2^-20) in each block. The sums have 8 lanes for every width of a vector. */
-static double products_exponent(const ss_cut *job, const double *hi)
+/* An exponent d with |row| <= 2^d (1 + 2^-20); -INFINITY for a row of zeros. The sum has 8 lanes for every width of a
+   vector. */
+static double products_exponent(const double *row, ptrdiff_t n)
 {
     enum { LANES = 8 };
-    double part[LANES], most = 0.0, peak = 0.0;
+    double part[LANES], peak = 0.0;
     int exponent = 0, more = 0;
-    vd highest = v_set1(0.0);
-    for (ptrdiff_t j = 0; j < job->length; j += SS_W)
-        highest = v_max(ss_abs(products_load(hi + j, job->length - j)), highest);
+    vd highest = v_set1(0.0), squares[LANES / SS_W];
+    for (ptrdiff_t j = 0; j < n; j += SS_W) highest = v_max(ss_abs(products_load(row + j, n - j)), highest);
     v_store(part, highest);
     for (int i = 0; i < SS_W; i++) peak = fmax(peak, part[i]);
-    if (!(peak > 0.0) || isinf(peak)) return 0.0;
+    if (peak == 0.0) return -INFINITY;
+    if (isinf(peak)) return 0.0;
     frexp(peak, &exponent);
-    for (ptrdiff_t start = 0; start < job->length; start += job->width) {
-        const ptrdiff_t end = start + job->width < job->length ? start + job->width : job->length;
-        vd squares[LANES / SS_W], down = v_set1(-exponent);
-        for (int k = 0; k < LANES / SS_W; k++) squares[k] = v_set1(0.0);
-        for (ptrdiff_t j = start; j < end; j += LANES)
-            for (int k = 0; k < LANES / SS_W; k++) {
-                const vd value = products_scale(products_load(hi + j + k * SS_W, end - j - k * SS_W), down);
-                squares[k] = v_fma(value, value, squares[k]);
-            }
-        for (int k = 0; k < LANES / SS_W; k++) v_store(part + k * SS_W, squares[k]);
-        most = fmax(most, ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7])));
-    }
-    const double norm = frexp(sqrt(most) * (1.0 - 0x1p-20), &more); /* NaN: 0 */
+    const vd down = v_set1(-exponent);
+    for (int k = 0; k < LANES / SS_W; k++) squares[k] = v_set1(0.0);
+    for (ptrdiff_t j = 0; j < n; j += LANES)
+        for (int k = 0; k < LANES / SS_W; k++) {
+            const vd value = products_scale(products_load(row + j + k * SS_W, n - j - k * SS_W), down);
+            squares[k] = v_fma(value, value, squares[k]);
+        }
+    for (int k = 0; k < LANES / SS_W; k++) v_store(part + k * SS_W, squares[k]);
+    const double sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+    const double norm = frexp(sqrt(sum) * (1.0 - 0x1p-20), &more);
     return isfinite(norm) ? exponent + more : exponent;
+}
+
+/* One block of a row: slices and rest. */
+static void products_cut_block(const ss_cut *job, const double *hi, const double *lo, ptrdiff_t n, double exponent,
+                               double *to)
+{
+    const int levels = job->levels;
+    const vd down = v_set1(-exponent);
+    for (ptrdiff_t j = 0; j < job->width; j += SS_W) {
+        vd slice[SS_MOST_LEVELS], rest[SS_MOST_LEVELS];
+        rest[0] = products_scale(products_load(hi + j, n - j), down);
+        for (int level = 0; level < levels - 1; level++) {
+            slice[level] = products_round(rest[level], SS_SLICE[level]);
+            rest[level + 1] = v_sub(rest[level], slice[level]);
+            if (level == 0 && lo) /* has room now that the leading digits are gone */
+                rest[1] = v_add(rest[1], products_scale(products_load(lo + j, n - j), down));
+        }
+        double *place = to + j;
+        for (int k = 0; k < levels; k++, place += job->width)
+            v_store(place, job->right ? rest[levels - 1 - k] : k + 1 < levels ? slice[k] : rest[k]);
+        for (int k = levels - 2; k >= 0 && job->right; k--, place += job->width) v_store(place, slice[k]);
+    }
+}
+
+/* Rows that lie across the memory are copied so many at a time. */
+enum { SS_ACROSS = 8 };
+
+/* A block of `count` rows: where it begins, the rows SS_MOST_WIDTH apart if they had to be copied. */
+static const double *products_block(const ss_cut *job, const double *from, ptrdiff_t row, ptrdiff_t count,
+                                    ptrdiff_t start, ptrdiff_t n, double *room)
+{
+    from += row * job->row + start * job->step;
+    if (job->step == 1) return from;
+    for (ptrdiff_t k = 0; k < n; k++, from += job->step)
+        for (ptrdiff_t i = 0; i < count; i++) room[i * SS_MOST_WIDTH + k] = from[i];
+    return room;
 }
 
 static void products_cut(const void *what, ptrdiff_t first, ptrdiff_t last)
 {
     const ss_cut *job = what;
-    const int levels = job->levels, pieces = job->right ? 2 * levels - 1 : levels;
-    for (ptrdiff_t row = first; row < last; row++) {
-        const double *hi = job->hi + row * job->hi_row, *lo = job->lo ? job->lo + row * job->lo_row : NULL;
-        const vd down = v_set1(-(job->exponent[row] = products_exponent(job, hi)));
-        double *to = job->pieces + row * job->blocks * job->width * pieces;
-        for (ptrdiff_t start = 0; start < job->blocks * job->width; start += job->width, to += job->width * pieces)
-            for (ptrdiff_t j = 0; j < job->width; j += SS_W) {
-                const ptrdiff_t left = job->length - start - j;
-                vd slice[SS_MOST_LEVELS], rest[SS_MOST_LEVELS];
-                rest[0] = products_scale(products_load(hi + start + j, left), down);
-                for (int level = 0; level < levels - 1; level++) {
-                    slice[level] = products_round(rest[level], SS_SLICE[level]);
-                    rest[level + 1] = v_sub(rest[level], slice[level]);
-                    if (level == 0 && lo) /* has room now that the leading digits are gone */
-                        rest[1] = v_add(rest[1], products_scale(products_load(lo + start + j, left), down));
-                }
-                double *place = to + j;
-                for (int k = 0; k < levels; k++, place += job->width)
-                    v_store(place, job->right ? rest[levels - 1 - k] : k + 1 < levels ? slice[k] : rest[k]);
-                for (int k = levels - 2; k >= 0 && job->right; k--, place += job->width) v_store(place, slice[k]);
-            }
+    double hi_room[SS_ACROSS * SS_MOST_WIDTH], lo_room[SS_ACROSS * SS_MOST_WIDTH];
+    const ptrdiff_t group = job->step == 1 ? 1 : SS_ACROSS;
+    const ptrdiff_t length = job->width * (job->right ? 2 * job->levels - 1 : job->levels);
+    for (ptrdiff_t row = first; row < last; row += group) {
+        const ptrdiff_t count = last - row < group ? last - row : group;
+        double *exponent = job->exponent + row;
+        for (ptrdiff_t i = 0; i < count; i++) exponent[i] = -INFINITY;
+        for (ptrdiff_t start = 0; start < job->length; start += job->width) {
+            const ptrdiff_t n = job->length - start < job->width ? job->length - start : job->width;
+            const double *hi = products_block(job, job->hi, row, count, start, n, hi_room);
+            for (ptrdiff_t i = 0; i < count; i++)
+                exponent[i] = fmax(exponent[i], products_exponent(hi + i * SS_MOST_WIDTH, n));
+        }
+        for (ptrdiff_t i = 0; i < count; i++)
+            if (exponent[i] == -INFINITY) exponent[i] = 0.0;
+        for (ptrdiff_t block = 0; block < job->blocks; block++) {
+            const ptrdiff_t start = block * job->width, left = job->length - start;
+            const ptrdiff_t n = left < job->width ? left > 0 ? left : 0 : job->width;
+            const double *hi = products_block(job, job->hi, row, count, start, n, hi_room), *lo = NULL;
+            if (job->lo) lo = products_block(job, job->lo, row, count, start, n, lo_room);
+            for (ptrdiff_t i = 0; i < count; i++)
+                products_cut_block(job, hi + i * SS_MOST_WIDTH, lo ? lo + i * SS_MOST_WIDTH : NULL, n, exponent[i],
+                                   job->pieces + ((row + i) * job->blocks + block) * length);
+        }
     }
 }
 
