@@ -20,11 +20,14 @@ cdef extern from "margins.h":
         const double *right_exponent
         double *hi
         double *lo
-    ctypedef struct ss_norm:
-        const double *rows
+    ctypedef struct ss_lengths:
+        const double *v_hi
+        const double *v_lo
         Py_ssize_t length
         double *hi
         double *lo
+        double *unit_hi
+        double *unit_lo
     ctypedef struct ss_tangent:
         const double *v_hi
         const double *v_lo
@@ -90,17 +93,42 @@ def cut(Pair rows, int levels, Py_ssize_t blocks, Py_ssize_t width, bint right, 
     return pieces, exponent
 
 
-def norm(cnp.ndarray rows):
-    """The lengths (N, 1) of the rows of a contiguous array (N, K)."""
-    cdef ss_norm job
-    cdef Py_ssize_t n = cnp.PyArray_DIMS(rows)[0]
-    cdef Pair result = empty_pairs(n, 1, True)
-    job.rows = <double *> cnp.PyArray_DATA(rows)
+cdef Pair _column(cnp.ndarray rows, ss_lengths *job):
+    """Room for the lengths (N, 1) of rows (N, K)."""
+    cdef Pair result = empty_pairs(cnp.PyArray_DIMS(rows)[0], 1, True)
+    job.v_hi = <double *> cnp.PyArray_DATA(rows)
     job.length = cnp.PyArray_DIMS(rows)[1]
     job.hi = <double *> cnp.PyArray_DATA(result.hi)
     job.lo = <double *> cnp.PyArray_DATA(result.lo)
-    _run_loop(kernels.norm, &job, n, n * job.length)
     return result
+
+
+def row_power(rows):
+    """The power of two above the largest entry of each row (N, K), as far as it can be inverted; 1 for zeros: (N, 1)."""
+    cdef ss_lengths job
+    cdef cnp.ndarray whole = cnp.PyArray_GETCONTIGUOUS(rows)
+    cdef Pair result = _column(whole, &job)
+    _run_loop(kernels.power, &job, cnp.PyArray_DIMS(whole)[0], cnp.PyArray_SIZE(whole))
+    return result.hi
+
+
+def norm(cnp.ndarray rows):
+    """The lengths (N, 1) of contiguous rows (N, K)."""
+    cdef ss_lengths job
+    cdef Pair result = _column(rows, &job)
+    _run_loop(kernels.norm, &job, cnp.PyArray_DIMS(rows)[0], cnp.PyArray_SIZE(rows))
+    return result
+
+
+def direction(Pair v):
+    """Unit vectors along the rows of v, 0 for 0, and the rows' lengths."""
+    cdef ss_lengths job
+    cdef Pair norm = _column(v.hi, &job), unit = empty_pairs(cnp.PyArray_DIMS(v.hi)[0], cnp.PyArray_DIMS(v.hi)[1], True)
+    job.v_lo = <double *> cnp.PyArray_DATA(v.lo)
+    job.unit_hi = <double *> cnp.PyArray_DATA(unit.hi)
+    job.unit_lo = <double *> cnp.PyArray_DATA(unit.lo)
+    _run_loop(kernels.direction, &job, cnp.PyArray_DIMS(v.hi)[0], cnp.PyArray_SIZE(v.hi))
+    return unit, norm
 
 
 cdef cnp.ndarray _tangent(Pair v, cnp.ndarray rows, Pair norm, ss_tangent *job, double *low):

@@ -57,7 +57,9 @@ cdef extern from "kernels.h":
         ss_loop *pairs
         ss_loop cut
         ss_loop settle
+        ss_loop power
         ss_loop norm
+        ss_loop direction
         ss_loop tangent
         ss_loop margin_rows
         ss_loop reached

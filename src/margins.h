@@ -61,12 +61,13 @@ typedef struct {
     double *result_hi, *result_lo;
 } ss_tangent;
 
-/* The lengths of rows. */
+/* Rows v, their lengths hi + lo and the vectors of length 1 along them, 0 for 0. For powers of two above the largest
+   numbers, 1 for 0, only v_hi and hi are used, for lengths neither v_lo nor unit. */
 typedef struct {
-    const double *rows;
+    const double *v_hi, *v_lo;
     ptrdiff_t length;
-    double *hi, *lo;
-} ss_norm;
+    double *hi, *lo, *unit_hi, *unit_lo;
+} ss_lengths;
 
 /* Whether any of the n numbers in a row reaches left[row] right[j] in magnitude. */
 typedef struct {

@@ -44,19 +44,6 @@ class Side:
         return self.ar.tangent(others, target, self)
 
 
-def direction(ar, v, whole):
-    """Unit vectors along the rows of v and the rows' lengths; 0 for what is only noise beside the length `whole`.
-
-    Pairs leave no noise: their residuals are right, or exactly 0.
-    """
-    power = ar.power(v)
-    v = ar.scaled(v, 1.0 / power)
-    norm = ar.sqrt(ar.sum(v * v))
-    present = ar.value(norm) * power > ar.noise * ar.value(whole)
-    unit = ar.where(present, v / ar.where(present, norm, 1.0), 0.0)
-    return unit, ar.scaled(ar.where(present, norm, 0.0), power)
-
-
 def psi_and_slope(ar, cosine, m):
     """psi = (-1)^k T_m(c) - 2k and d psi/dc = m |U_{m-1}(c)|, by the recurrence of the Chebyshev polynomials.
 
@@ -124,7 +111,7 @@ class Couples:
 
     def __init__(self, ar, x, weight, margin=no_margin, detached=False):
         cosine = ar.sum(x.rows * weight.rows) / (x.norm * weight.norm)
-        self.towards_weight, distance = direction(ar, x.perpendicular(weight.rows), weight.norm)
+        self.towards_weight, distance = ar.direction(x.perpendicular(weight.rows), weight.norm)
         sine = distance / weight.norm
         self.phi, slope = margin(ar, cosine, sine)
         self.slope = sine if detached else slope
@@ -141,7 +128,7 @@ class Couples:
     def gradients(self, g):
         """Of both sides, for gradients g with respect to the logits, (couples, 1)."""
         x, weight = self.x, self.weight
-        towards_x, _ = direction(self.ar, weight.perpendicular(x.rows), x.norm)
+        towards_x, _ = self.ar.direction(weight.perpendicular(x.rows), x.norm)
         return self.gradient(x, weight, self.towards_weight, g), self.gradient(weight, x, towards_x, g)
 
 

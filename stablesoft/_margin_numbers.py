@@ -11,7 +11,7 @@ from array_api_compat import device
 
 from . import _native
 from ._losses import softmax_cross_entropy
-from ._margin_products import class_sums, power_above, product, row_power
+from ._margin_products import class_sums, product
 from ._native import Pair
 
 COUPLES = 2**20  # elements, for a memory of some hundred MB at most
@@ -88,6 +88,15 @@ class Plain:
         oblique = (v * row_pivot - rows * v_pivot) / row_pivot
         along = self.sum(oblique * rows) / (norm * norm)
         return (oblique - rows * along) * power
+
+    def direction(self, v, whole):
+        """Unit vectors along the rows of v and the rows' lengths; 0 for what is noise beside the length `whole`."""
+        power = self.power(v)
+        v = v / power
+        norm = self.sqrt(self.sum(v * v))
+        present = norm * power > self.noise * whole
+        unit = self.xp.where(present, v / self.xp.where(present, norm, 1.0), 0.0)
+        return unit, self.xp.where(present, norm, 0.0) * power
 
     def logits(self, x, weight, x_vectors, weight_vectors):
         """Of two sides and their vectors."""
@@ -170,13 +179,16 @@ class Paired(Plain):
         return sine.angle(cosine)
 
     def power(self, number):
-        return row_power(self.value(number))
+        return _native.row_power(number)
 
     def norm(self, rows):
         return _native.norm(rows.hi)
 
     def perpendicular(self, v, rows, norm):
         return _native.perpendicular(v, rows.hi, norm)
+
+    def direction(self, v, whole):  # noqa: ARG002
+        return _native.direction(v)  # pairs leave no noise: their residuals are right, or exactly 0
 
     def logits(self, x, weight, x_vectors, weight_vectors):
         # An error in a logit is one in the gradient, whatever the logit's size is: where it may be large, it is to have

@@ -14,18 +14,6 @@ from ._native import Pair
 WIDTHS = (512, 128, 128)
 
 
-def power_above(peak):
-    """The power of two above each peak, as far as it can be inverted; 1 where the peak is 0, infinite or NaN."""
-    usable = np.isfinite(peak) & (peak > 0)
-    exponent = np.frexp(np.where(usable, peak, 0.5))[1]
-    return np.ldexp(1.0, np.clip(exponent, -1022, 1022))
-
-
-def row_power(rows):
-    """The power of two above the largest entry of each row, (N, 1)."""
-    return power_above(np.max(np.abs(rows), axis=-1, keepdims=True, initial=0.0))
-
-
 def product(a, b, levels, left=None, right=None, across=False):
     """a @ b.T for pairs (N, K) and (M, K), as a Pair; `across`: a @ b for (N, K) and (K, M).
 
@@ -59,7 +47,6 @@ def product(a, b, levels, left=None, right=None, across=False):
 
 def class_sums(rows, labels, classes):
     """The sum of the rows of each label, (classes, K), exact to 66 bits or more of the largest entry of the class."""
-    peak = np.zeros(classes)
-    np.maximum.at(peak, labels, np.max(np.abs(rows.hi), axis=-1, initial=0.0))
-    power = np.where(peak == 0.0, 0.0, power_above(peak))
+    power = np.zeros(classes)
+    np.maximum.at(power, labels, np.where(np.any(rows.hi != 0.0, axis=1), _native.row_power(rows.hi)[:, 0], 0.0))
     return _native.class_sums(rows, labels, power, min(40, 53 - math.ceil(math.log2(max(1, len(labels))))))

@@ -64,17 +64,26 @@ static inline void products_store(double *to, vd a, ptrdiff_t count)
     }
 }
 
+/* The largest magnitude that is not NaN. */
+static double products_peak(const double *row, ptrdiff_t n)
+{
+    double part[SS_W], peak = 0.0;
+    vd highest = v_set1(0.0);
+    for (ptrdiff_t j = 0; j < n; j += SS_W) highest = v_max(ss_abs(products_load(row + j, n - j)), highest);
+    v_store(part, highest);
+    for (int i = 0; i < SS_W; i++) peak = fmax(peak, part[i]);
+    return peak;
+}
+
 /* An exponent d with |row| <= 2^d (1 + 2^-20); -INFINITY for a row of zeros. The sum has 8 lanes for every width of a
    vector. */
 static double products_exponent(const double *row, ptrdiff_t n)
 {
     enum { LANES = 8 };
-    double part[LANES], peak = 0.0;
+    double part[LANES];
+    const double peak = products_peak(row, n);
     int exponent = 0, more = 0;
-    vd highest = v_set1(0.0), squares[LANES / SS_W];
-    for (ptrdiff_t j = 0; j < n; j += SS_W) highest = v_max(ss_abs(products_load(row + j, n - j)), highest);
-    v_store(part, highest);
-    for (int i = 0; i < SS_W; i++) peak = fmax(peak, part[i]);
+    vd squares[LANES / SS_W];
     if (peak == 0.0) return -INFINITY;
     if (isinf(peak)) return 0.0;
     frexp(peak, &exponent);

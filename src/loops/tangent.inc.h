@@ -19,17 +19,59 @@ static inline vpair tangent_load(const double *hi, const double *lo, ptrdiff_t c
         sum = lanes_sum(lanes); \
     } while (0)
 
+/* The power of two above a largest magnitude, as far as it can be inverted; 1 where that is 0 or infinite. */
+static double margin_power_above(double peak)
+{
+    int exponent;
+    if (peak == 0.0 || isinf(peak)) return 1.0;
+    frexp(peak, &exponent);
+    return ldexp(1.0, exponent < -1022 ? -1022 : exponent > 1022 ? 1022 : exponent);
+}
+
+static void margin_power(const void *what, ptrdiff_t first, ptrdiff_t last)
+{
+    const ss_lengths *job = what;
+    for (ptrdiff_t row = first; row < last; row++)
+        job->hi[row] = margin_power_above(products_peak(job->v_hi + row * job->length, job->length));
+}
+
+static vpair margin_norm_of(const double *hi, const double *lo, ptrdiff_t n, double power)
+{
+    const vd down = v_set1(1.0 / power);
+    vpair sum;
+#define SS_SCALED_AT(j) ss_pair_scale(tangent_load(hi + (j), lo ? lo + (j) : NULL, n - (j)), down)
+    SS_SUM_OF_TERMS(sum, n, ss_pair_mul(SS_SCALED_AT(j), SS_SCALED_AT(j)));
+#undef SS_SCALED_AT
+    return ss_pair_sqrt(sum);
+}
+
 static void margin_norm(const void *what, ptrdiff_t first, ptrdiff_t last)
 {
-    const ss_norm *job = what;
+    const ss_lengths *job = what;
+    for (ptrdiff_t row = first; row < last; row++) {
+        const vpair norm = margin_norm_of(job->v_hi + row * job->length, NULL, job->length, 1.0);
+        job->hi[row] = lane(norm.hi);
+        job->lo[row] = lane(norm.lo);
+    }
+}
+
+static void margin_direction(const void *what, ptrdiff_t first, ptrdiff_t last)
+{
+    const ss_lengths *job = what;
     const ptrdiff_t n = job->length;
     for (ptrdiff_t row = first; row < last; row++) {
-        const double *rows = job->rows + row * n;
-        vpair sum;
-        SS_SUM_OF_TERMS(sum, n, ss_two_prod(products_load(rows + j, n - j), products_load(rows + j, n - j)));
-        sum = ss_pair_sqrt(sum);
-        job->hi[row] = lane(sum.hi);
-        job->lo[row] = lane(sum.lo);
+        const double *hi = job->v_hi + row * n, *lo = job->v_lo + row * n;
+        const double power = margin_power_above(products_peak(hi, n));
+        const vpair norm = margin_norm_of(hi, lo, n, power), zero = ss_pair_set1(0.0);
+        const vm none = v_eq(norm.hi, v_set1(0.0));
+        for (ptrdiff_t j = 0; j < n; j += SS_W) {
+            const vpair v = ss_pair_scale(tangent_load(hi + j, lo + j, n - j), v_set1(1.0 / power));
+            const vpair unit = ss_pair_select(none, zero, ss_pair_div(v, norm));
+            products_store(job->unit_hi + row * n + j, unit.hi, n - j);
+            products_store(job->unit_lo + row * n + j, unit.lo, n - j);
+        }
+        job->hi[row] = lane(norm.hi) * power;
+        job->lo[row] = lane(norm.lo) * power;
     }
 }
 
@@ -40,20 +82,14 @@ static inline vpair tangent_oblique(vpair v, vd row, vpair v_pivot, vd row_pivot
     return ss_pair_sub(ss_pair_mul(v, ss_pair_of(row_pivot)), ss_pair_mul(v_pivot, ss_pair_of(row)));
 }
 
-/* The power of two above the largest magnitude; 1 where that is 0, infinite or NaN. */
-static double tangent_power(const double *values, ptrdiff_t n, ptrdiff_t *place)
+/* The first place of the largest magnitude. */
+static ptrdiff_t tangent_pivot(const double *row, ptrdiff_t n)
 {
-    double peak = 0.0;
-    int exponent;
-    *place = 0;
-    for (ptrdiff_t j = 0; j < n; j++)
-        if (fabs(values[j]) > peak) {
-            peak = fabs(values[j]);
-            *place = j;
-        }
-    if (peak == 0.0 || isinf(peak)) return 1.0;
-    frexp(peak, &exponent);
-    return ldexp(1.0, exponent < -1022 ? -1022 : exponent > 1022 ? 1022 : exponent);
+    const double peak = products_peak(row, n);
+    ptrdiff_t j = 0;
+    while (j + SS_W <= n && !v_bits(v_eq(ss_abs(v_load(row + j)), v_set1(peak)))) j += SS_W;
+    while (j < n && fabs(row[j]) != peak) j++;
+    return j < n ? j : 0;
 }
 
 static void margin_tangent(const void *what, ptrdiff_t first, ptrdiff_t last)
@@ -62,9 +98,8 @@ static void margin_tangent(const void *what, ptrdiff_t first, ptrdiff_t last)
     const ptrdiff_t n = job->length;
     for (ptrdiff_t i = first; i < last; i++) {
         const double *rows = job->rows + i * n, *hi = job->v_hi + i * n, *lo = job->v_lo ? job->v_lo + i * n : NULL;
-        ptrdiff_t pivot, place;
-        const double power = tangent_power(hi, n, &place);
-        tangent_power(rows, n, &pivot);
+        const ptrdiff_t pivot = tangent_pivot(rows, n);
+        const double power = margin_power_above(products_peak(hi, n));
         const vd down = v_set1(1.0 / power), row_pivot = v_set1(rows[pivot]);
         const vpair norm = ss_pair_set(job->norm_hi[i], job->norm_lo[i]);
         const vpair v_pivot = ss_pair_scale(ss_pair_set(hi[pivot], lo ? lo[pivot] : 0.0), down);
