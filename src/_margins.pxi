@@ -6,7 +6,7 @@ cdef extern from "margins.h":
     ctypedef struct ss_cut:
         const double *hi
         const double *lo
-        Py_ssize_t row, step, length, blocks, width
+        Py_ssize_t row, step, length, width, start
         int levels, right
         double *pieces
         double *exponent
@@ -67,30 +67,38 @@ cdef cnp.ndarray _matrix(Py_ssize_t rows, Py_ssize_t columns):
     return cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE, False)
 
 
-def cut(Pair rows, int levels, Py_ssize_t blocks, Py_ssize_t width, bint right, bint across):
-    """The pieces of rows (N, K) that go to BLAS, block after block (loops/products.inc.h), and the rows' exponents.
+cdef class Operand:
+    """One side of a matrix product: rows (N, K), or, if they lie `across`, columns (K, N)."""
 
-    `across`: the rows are the columns of `rows`.
-    """
+    cdef readonly cnp.ndarray pieces, exponent
+    cdef cnp.ndarray hi, lo
     cdef ss_cut job
-    cdef bint paired = levels > 1 and cnp.PyArray_NDIM(rows.lo) != 0
-    cdef cnp.ndarray hi = cnp.PyArray_GETCONTIGUOUS(rows.hi), lo = cnp.PyArray_GETCONTIGUOUS(rows.lo)
-    cdef Py_ssize_t n = cnp.PyArray_DIMS(hi)[across]
-    cdef cnp.ndarray pieces = _matrix(n, blocks * width * (2 * levels - 1 if right else levels))
-    cdef cnp.ndarray exponent = np.empty(n)
-    job.hi = <double *> cnp.PyArray_DATA(hi)
-    job.lo = <double *> cnp.PyArray_DATA(lo) if paired else NULL
-    job.length = cnp.PyArray_DIMS(hi)[1 - across]
-    job.row = 1 if across else job.length
-    job.step = n if across else 1
-    job.blocks = blocks
-    job.width = width
-    job.levels = levels
-    job.right = right
-    job.pieces = <double *> cnp.PyArray_DATA(pieces)
-    job.exponent = <double *> cnp.PyArray_DATA(exponent)
-    _run_loop(kernels.cut, &job, n, n * blocks * width)
-    return pieces, exponent
+
+    def __init__(self, Pair rows, int levels, Py_ssize_t width, bint right, bint across):
+        cdef Py_ssize_t n
+        self.hi = cnp.PyArray_GETCONTIGUOUS(rows.hi)
+        self.lo = cnp.PyArray_GETCONTIGUOUS(rows.lo)
+        n = cnp.PyArray_DIMS(self.hi)[across]
+        self.pieces = _matrix(n, width * (2 * levels - 1 if right else levels))
+        self.exponent = np.empty(n)
+        self.job.hi = <double *> cnp.PyArray_DATA(self.hi)
+        self.job.lo = <double *> cnp.PyArray_DATA(self.lo) if levels > 1 and cnp.PyArray_NDIM(self.lo) else NULL
+        self.job.length = cnp.PyArray_DIMS(self.hi)[1 - across]
+        self.job.row = 1 if across else self.job.length
+        self.job.step = n if across else 1
+        self.job.width = width
+        self.job.levels = levels
+        self.job.right = right
+        self.job.pieces = <double *> cnp.PyArray_DATA(self.pieces)
+        self.job.exponent = <double *> cnp.PyArray_DATA(self.exponent)
+        _run_loop(kernels.exponents, &self.job, n, n * self.job.length)
+
+    def cut(self, Py_ssize_t start):
+        """The pieces of the block that begins there; they are overwritten by those of the next."""
+        cdef Py_ssize_t n = cnp.PyArray_DIMS(self.exponent)[0]
+        self.job.start = start
+        _run_loop(kernels.cut, &self.job, n, n * self.job.width)
+        return self.pieces
 
 
 cdef Pair _column(cnp.ndarray rows, ss_lengths *job):

@@ -55,6 +55,7 @@ cdef extern from "kernels.h":
     ctypedef struct ss_kernels:
         const char *name
         ss_loop *pairs
+        ss_loop exponents
         ss_loop cut
         ss_loop settle
         ss_loop power

@@ -17,13 +17,13 @@ typedef struct {
     int halvings; /* of sin_cos */
 } ss_pairs;
 
-/* Rows of a matrix product, cut into pieces for BLAS (loops/products.inc.h). A row of `length` numbers hi + lo is divided
-   by a power of two, `exponent`, and laid out in `blocks` of `width` numbers, zeros at the end. Each block of a left
-   row is written as its slices and then their rest, each of a right one as the rests in opposite order and then the
-   slices in opposite order. */
+/* Rows of a matrix product, cut into pieces for BLAS (loops/products.inc.h). Rows of `length` numbers hi + lo are divided
+   by powers of two, `exponent`, which one loop finds; another one cuts the block of `width` numbers, zeros beyond the
+   end, that begins at `start`. Of a left row the slices are written and then their rest, of a right one the rests in
+   opposite order and then the slices in opposite order. */
 typedef struct {
-    const double *hi, *lo;                                /* lo is NULL where there is none */
-    ptrdiff_t row, step, length, blocks, width; /* hi and lo lie alike; row or step is 1 */
+    const double *hi, *lo; /* lo is NULL where there is none */
+    ptrdiff_t row, step, length, width, start; /* hi and lo lie alike; row or step is 1 */
     int levels, right;
     double *pieces, *exponent;
 } ss_cut;

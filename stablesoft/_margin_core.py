@@ -27,7 +27,7 @@ class Side:
 
     @property
     def vectors(self):
-        return self.rows * (self.length / self.norm) if self.normalised else self.rows
+        return self.ar.lengthened(self.rows, self.length / self.norm) if self.normalised else self.rows
 
     def outwards(self, number):
         """Times `outer`."""
@@ -178,6 +178,5 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
 
     from_weight = others if weight_side.outer is None else others * xp.matrix_transpose(weight_side.outer)
     from_x = others if x_side.outer is None else others * x_side.outer
-    others_x = ar.combined(from_weight, weight_vectors)
-    others_weight = ar.combined(xp.matrix_transpose(from_x), x_vectors)
+    others_x, others_weight = ar.combined(from_weight, weight_vectors), ar.combined(from_x, x_vectors, by_class=True)
     return items, x_side.gradient(others_x, own_x), weight_side.gradient(others_weight, own_weight)

@@ -148,7 +148,11 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
     divisor = max(1, x.shape[0]) if reduction == "mean" else 1
     loss = items if reduction == "none" else ar.total(items, divisor)
     loss = _cast(xp, loss, dtype)
-    return (loss, _cast(xp, grad_x / divisor, dtype), _cast(xp, grad_weight / divisor, dtype)) if return_grad else loss
+    if not return_grad:
+        return loss
+    if divisor != 1:
+        grad_x, grad_weight = grad_x / divisor, grad_weight / divisor
+    return loss, _cast(xp, grad_x, dtype), _cast(xp, grad_weight, dtype)
 
 
 def elementwise(array, name, function):

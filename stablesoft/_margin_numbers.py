@@ -74,6 +74,10 @@ class Plain:
         """The length of each row, (N, 1)."""
         return self.sqrt(self.sum(rows * rows))
 
+    def lengthened(self, rows, factor):
+        """Each row times a factor, (N, 1)."""
+        return rows * factor
+
     def perpendicular(self, v, rows, norm):
         """The part of each row of v that is perpendicular to the row of length `norm`, exactly 0 where it is parallel.
 
@@ -125,9 +129,9 @@ class Plain:
         at_label = self.xp.astype(at_labels(self.xp, labels, classes), rows.dtype)
         return self.xp.matmul(self.xp.matrix_transpose(at_label), rows)
 
-    def combined(self, coefficients, vectors):
-        """coefficients @ vectors."""
-        return self.xp.matmul(coefficients, vectors)
+    def combined(self, coefficients, vectors, *, by_class=False):
+        """The sum of the vectors with coefficients (N, C), for each row, or for each class."""
+        return self.xp.matmul(self.xp.matrix_transpose(coefficients) if by_class else coefficients, vectors)
 
     def tangent(self, others, target, side):
         """What of `others` is perpendicular to the side's rows, and the target, through the normalisation: an array."""
@@ -183,6 +187,9 @@ class Paired(Plain):
 
     def norm(self, rows):
         return _native.norm(rows.hi)
+
+    def lengthened(self, rows, factor):
+        return rows * factor if self.levels > 1 else Pair(rows.hi * factor.hi)  # float32 has not that many digits
 
     def perpendicular(self, v, rows, norm):
         return _native.perpendicular(v, rows.hi, norm)
@@ -242,8 +249,8 @@ class Paired(Plain):
         place[present] = np.arange(len(present))
         return class_sums(rows, index, len(present)), place
 
-    def combined(self, coefficients, vectors):
-        return product(Pair(coefficients), vectors, self.levels, across=True)
+    def combined(self, coefficients, vectors, *, by_class=False):
+        return product(Pair(coefficients), vectors, self.levels, across=(by_class, True))
 
     def tangent(self, others, target, side):
         return _native.tangent(others, *target, side.rows.hi, side.norm, side.length / side.norm, 1.0 / side.power)

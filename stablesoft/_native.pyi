@@ -5,6 +5,7 @@ from typing import Any
 
 ufuncs: dict[str, Any]
 Pair: Any
+Operand: Any
 
 def isa() -> str: ...
 def isa_available() -> tuple[str, ...]: ...

@@ -86,6 +86,7 @@ const ss_kernels SS_TABLE(SS_ISA) = {
     .unary = {SS_UNARY_TABLE(f32), SS_UNARY_TABLE(f64)},
     .binary = {SS_BINARY_TABLE(f32), SS_BINARY_TABLE(f64)},
     .pairs = {pairs_add, pairs_sub, pairs_mul, pairs_div, pairs_scale, pairs_sqrt, pairs_sin_cos, pairs_angle, pairs_sum},
+    .exponents = products_exponents,
     .cut = products_cut,
     .settle = products_settle,
     .power = margin_power,

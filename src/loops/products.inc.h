@@ -136,33 +136,41 @@ static const double *products_block(const ss_cut *job, const double *from, ptrdi
     return room;
 }
 
-static void products_cut(const void *what, ptrdiff_t first, ptrdiff_t last)
+/* Of all blocks together. */
+static void products_exponents(const void *what, ptrdiff_t first, ptrdiff_t last)
 {
     const ss_cut *job = what;
-    double hi_room[SS_ACROSS * SS_MOST_WIDTH], lo_room[SS_ACROSS * SS_MOST_WIDTH];
+    double room[SS_ACROSS * SS_MOST_WIDTH];
     const ptrdiff_t group = job->step == 1 ? 1 : SS_ACROSS;
-    const ptrdiff_t length = job->width * (job->right ? 2 * job->levels - 1 : job->levels);
     for (ptrdiff_t row = first; row < last; row += group) {
         const ptrdiff_t count = last - row < group ? last - row : group;
         double *exponent = job->exponent + row;
         for (ptrdiff_t i = 0; i < count; i++) exponent[i] = -INFINITY;
         for (ptrdiff_t start = 0; start < job->length; start += job->width) {
             const ptrdiff_t n = job->length - start < job->width ? job->length - start : job->width;
-            const double *hi = products_block(job, job->hi, row, count, start, n, hi_room);
+            const double *hi = products_block(job, job->hi, row, count, start, n, room);
             for (ptrdiff_t i = 0; i < count; i++)
                 exponent[i] = fmax(exponent[i], products_exponent(hi + i * SS_MOST_WIDTH, n));
         }
         for (ptrdiff_t i = 0; i < count; i++)
             if (exponent[i] == -INFINITY) exponent[i] = 0.0;
-        for (ptrdiff_t block = 0; block < job->blocks; block++) {
-            const ptrdiff_t start = block * job->width, left = job->length - start;
-            const ptrdiff_t n = left < job->width ? left > 0 ? left : 0 : job->width;
-            const double *hi = products_block(job, job->hi, row, count, start, n, hi_room), *lo = NULL;
-            if (job->lo) lo = products_block(job, job->lo, row, count, start, n, lo_room);
-            for (ptrdiff_t i = 0; i < count; i++)
-                products_cut_block(job, hi + i * SS_MOST_WIDTH, lo ? lo + i * SS_MOST_WIDTH : NULL, n, exponent[i],
-                                   job->pieces + ((row + i) * job->blocks + block) * length);
-        }
+    }
+}
+
+static void products_cut(const void *what, ptrdiff_t first, ptrdiff_t last)
+{
+    const ss_cut *job = what;
+    double hi_room[SS_ACROSS * SS_MOST_WIDTH], lo_room[SS_ACROSS * SS_MOST_WIDTH];
+    const ptrdiff_t group = job->step == 1 ? 1 : SS_ACROSS, left = job->length - job->start;
+    const ptrdiff_t n = left < job->width ? left > 0 ? left : 0 : job->width;
+    const ptrdiff_t pieces = job->right ? 2 * job->levels - 1 : job->levels;
+    for (ptrdiff_t row = first; row < last; row += group) {
+        const ptrdiff_t count = last - row < group ? last - row : group;
+        const double *hi = products_block(job, job->hi, row, count, job->start, n, hi_room), *lo = NULL;
+        if (job->lo) lo = products_block(job, job->lo, row, count, job->start, n, lo_room);
+        for (ptrdiff_t i = 0; i < count; i++)
+            products_cut_block(job, hi + i * SS_MOST_WIDTH, lo ? lo + i * SS_MOST_WIDTH : NULL, n,
+                               job->exponent[row + i], job->pieces + (row + i) * job->width * pieces);
     }
 }
 
