@@ -27,7 +27,6 @@ typedef struct {
     int levels, right;
     double *pieces, *exponent;
 } ss_cut;
-enum { SS_MOST_WIDTH = 512 };
 
 /* The products of one block of the inner dimension join the sums (hi + lo) of N x M results. parts[level] are what BLAS
    found, N x M each; left and right are where the block begins in the first row. */

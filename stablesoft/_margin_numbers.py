@@ -250,7 +250,7 @@ class Paired(Plain):
         return class_sums(rows, index, len(present)), place
 
     def combined(self, coefficients, vectors, *, by_class=False):
-        return product(Pair(coefficients), vectors, self.levels, across=(by_class, True))
+        return product(Pair(coefficients), vectors, self.levels, across=(by_class, True), whole=by_class)
 
     def tangent(self, others, target, side):
         return _native.tangent(others, *target, side.rows.hi, side.norm, side.length / side.norm, 1.0 / side.power)

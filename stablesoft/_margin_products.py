@@ -10,18 +10,22 @@ import numpy as np
 from . import _native
 from ._native import Operand
 
-# For each number of levels: longest blocks of the inner dimension; the error bounds of products.inc.h rest on them.
-WIDTHS = (512, 128, 128)
+WIDTHS = (512, 128, 128)  # of the blocks of the inner dimension, for each number of levels: the error grows with them
+WHOLE = (2**12, 2**9, 2**18)  # widest block, where there is to be but one
 
 
-def product(a, b, levels, left=None, right=None, across=(False, False)):
+def product(a, b, levels, left=None, right=None, across=(False, False), whole=False):
     """a @ b.T for pairs (N, K) and (M, K), as a Pair. `across`: a is (K, N), b is (K, M).
 
     The rows of the result are multiplied by the powers of two `left`, its columns by `right`, both (., 1). With 1, 2, 3
     levels it is good to 36, 60, 80 bits of the product of the lengths of two rows, and costs 1, 3, 6 products of BLAS.
+    `whole`: the inner dimension may come in any order, up to a length of 2^18, for one level more where it is long.
     """
     inner = a.shape[1 - across[0]]
-    blocks = -(-inner // WIDTHS[levels - 1])
+    if whole and levels < 3 and inner > WHOLE[levels - 1]:
+        levels += 1
+    widest = (WHOLE if whole else WIDTHS)[levels - 1]
+    blocks = -(-inner // widest)
     width = -(-inner // (8 * blocks)) * 8
     a, b = Operand(a, levels, width, False, across[0]), Operand(b, levels, width, True, across[1])
     sums = _native.empty_pairs(len(a.exponent), len(b.exponent), levels > 1)

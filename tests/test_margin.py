@@ -109,6 +109,18 @@ def test_order_of_the_batch(name, dtype):
         np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("n", [300, 700, 5000])
+def test_order_of_a_large_batch(n, dtype):
+    """The sums over the batch are products of matrices, too, of more than one precision."""
+    x, weight, labels = normal(n, 5), normal(9, 5), np.arange(n) % 9
+    expected = margin.arcface(x.astype(dtype), weight.astype(dtype), labels, return_grad=True)
+    order = np.random.default_rng(4).permutation(n)
+    again = margin.arcface(x[order].astype(dtype), weight.astype(dtype), labels[order], return_grad=True)
+    assert again[0] == expected[0]
+    np.testing.assert_array_equal(again[1], expected[1][order])
+    np.testing.assert_array_equal(again[2], expected[2])
+
+
 @pytest.mark.parametrize("name", PATHS)
 def test_a_row_does_not_see_its_neighbours(name, dtype):
     x, weight, labels = batch(dtype)

@@ -4,21 +4,21 @@
    is bounded for every order of its additions, finds it except where its result is next to the middle between two
    multiples. There the product is done again, in pairs and always in the same order.
 
-   With more than one level a row is first cut into slices, multiples of 2^-26 (the second: 2^-48), and a rest. By
+   With more than one level a row is first cut into slices, multiples of 2^-26 (the second: 2^-44), and a rest. By
    Cauchy and Schwarz no sum of products of two slices exceeds 2^53 units, whatever their number is: BLAS does not round
    there. What is left are products with a rest, which are small, and so is their error.
 
    Slices: T. Ozaki, T. Ogita, S. Oishi, S. M. Rump, "Error-free transformations of matrix multiplication by using fast
    routines of matrix multiplication and its applications", Numerical Algorithms 59, 2012. */
 
-static const double SS_SLICE[SS_MOST_LEVELS - 1] = {0x1p-26, 0x1p-48};
+static const double SS_SLICE[SS_MOST_LEVELS - 1] = {0x1p-26, 0x1p-44};
 
 /* The most that BLAS errs in a block of the width w. Sums of L w products of numbers in rows u and v err by 1.01 L w 2^-53
-   |u| |v|, whatever the order; the rests of a row have the length sqrt(w) 2^-27 (the second: 2^-49) at most. */
+   |u| |v|, whatever the order; the rests of a row have the length sqrt(w) 2^-27 (the second: 2^-45) at most. */
 static inline double products_error(int levels, double width)
 {
     const double rest = sqrt(width) * 0x1p-27;
-    const double lengths = levels == 1 ? 1.0 : levels == 2 ? 2.0 * rest : 2.0 * 0x1p-22 * rest + rest * rest;
+    const double lengths = levels == 1 ? 1.0 : levels == 2 ? 2.0 * rest : 2.0 * 0x1p-18 * rest + rest * rest;
     return 1.01 * levels * width * 0x1p-53 * lengths;
 }
 
@@ -75,38 +75,82 @@ static double products_peak(const double *row, ptrdiff_t n)
     return peak;
 }
 
-/* An exponent d with |row| <= 2^d (1 + 2^-20); -INFINITY for a row of zeros. The sum has 8 lanes for every width of a
-   vector. */
-static double products_exponent(const double *row, ptrdiff_t n)
+/* An exponent d with sqrt(squares) <= 2^d (1 + 2^-16), where the squares were scaled by 4^-exponent. */
+static double products_exponent(double peak, int exponent, double squares)
 {
-    enum { LANES = 8 };
-    double part[LANES];
-    const double peak = products_peak(row, n);
-    int exponent = 0, more = 0;
-    vd squares[LANES / SS_W];
-    if (peak == 0.0) return -INFINITY;
-    if (isinf(peak)) return 0.0;
-    frexp(peak, &exponent);
-    const vd down = v_set1(-exponent);
-    for (int k = 0; k < LANES / SS_W; k++) squares[k] = v_set1(0.0);
-    for (ptrdiff_t j = 0; j < n; j += LANES)
-        for (int k = 0; k < LANES / SS_W; k++) {
-            const vd value = products_scale(products_load(row + j + k * SS_W, n - j - k * SS_W), down);
-            squares[k] = v_fma(value, value, squares[k]);
-        }
-    for (int k = 0; k < LANES / SS_W; k++) v_store(part + k * SS_W, squares[k]);
-    const double sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
-    const double norm = frexp(sqrt(sum) * (1.0 - 0x1p-20), &more);
-    return isfinite(norm) ? exponent + more : exponent;
+    int more;
+    if (!(peak > 0.0) || isinf(peak)) return 0.0;
+    const double norm = frexp(sqrt(squares) * (1.0 - 0x1p-20), &more);
+    return isfinite(norm) ? exponent + more : exponent; /* infinite or not a number: all is lost anyway */
 }
 
-/* One block of a row: slices and rest. */
-static void products_cut_block(const ss_cut *job, const double *hi, const double *lo, ptrdiff_t n, double exponent,
-                               double *to)
+/* Rounded so that up to 2^18 of them, at most 1, have the same sum in any order. */
+static inline vd products_square(vd value) { return products_round(v_mul(value, value), 0x1p-35); }
+
+static void products_exponent_along(const ss_cut *job, ptrdiff_t row)
+{
+    const double *from = job->hi + row * job->row, peak = products_peak(from, job->length);
+    double most = 0.0;
+    int exponent;
+    frexp(peak, &exponent);
+    for (ptrdiff_t start = 0; start < job->length; start += job->width) {
+        const ptrdiff_t end = start + job->width < job->length ? start + job->width : job->length;
+        const vd down = v_set1(-exponent);
+        double part[SS_W], sum = 0.0;
+        vd squares[2] = {v_set1(0.0), v_set1(0.0)};
+        for (ptrdiff_t j = start; j < end; j += 2 * SS_W)
+            for (int k = 0; k < 2; k++) {
+                const ptrdiff_t i = j + k * SS_W;
+                squares[k] = v_add(squares[k], products_square(products_scale(products_load(from + i, end - i), down)));
+            }
+        v_store(part, v_add(squares[0], squares[1]));
+        for (int i = 0; i < SS_W; i++) sum += part[i];
+        most = fmax(most, sum);
+    }
+    job->exponent[row] = products_exponent(peak, exponent, most);
+}
+
+/* `count` rows that lie across the memory, a lane each. */
+static void products_exponents_across(const ss_cut *job, ptrdiff_t row, ptrdiff_t count)
+{
+    const double *from = job->hi + row * job->row;
+    double peak[SS_W], most[SS_W], down[SS_W];
+    int exponent[SS_W];
+    vd highest = v_set1(0.0), largest = highest;
+    for (ptrdiff_t k = 0; k < job->length; k++) highest = v_max(ss_abs(products_load(from + k * job->step, count)), highest);
+    v_store(peak, highest);
+    for (int i = 0; i < SS_W; i++) {
+        frexp(peak[i], exponent + i);
+        down[i] = -exponent[i];
+    }
+    for (ptrdiff_t start = 0; start < job->length; start += job->width) {
+        const ptrdiff_t end = start + job->width < job->length ? start + job->width : job->length;
+        vd squares = v_set1(0.0);
+        for (ptrdiff_t k = start; k < end; k++)
+            squares = v_add(squares, products_square(products_scale(products_load(from + k * job->step, count), v_load(down))));
+        largest = v_max(largest, squares);
+    }
+    v_store(most, largest);
+    for (ptrdiff_t i = 0; i < count; i++) job->exponent[row + i] = products_exponent(peak[i], exponent[i], most[i]);
+}
+
+static void products_exponents(const void *what, ptrdiff_t first, ptrdiff_t last)
+{
+    const ss_cut *job = what;
+    if (job->step == 1)
+        for (ptrdiff_t row = first; row < last; row++) products_exponent_along(job, row);
+    else
+        for (ptrdiff_t row = first; row < last; row += SS_W)
+            products_exponents_across(job, row, last - row < SS_W ? last - row : SS_W);
+}
+
+/* `width` numbers of a row: slices and rest. There are n, the others are 0. */
+static void products_cut_row(const ss_cut *job, const double *hi, const double *lo, ptrdiff_t n, ptrdiff_t width,
+                             double exponent, double *to)
 {
     const int levels = job->levels;
     const vd down = v_set1(-exponent);
-    for (ptrdiff_t j = 0; j < job->width; j += SS_W) {
+    for (ptrdiff_t j = 0; j < width; j += SS_W) {
         vd slice[SS_MOST_LEVELS], rest[SS_MOST_LEVELS];
         rest[0] = products_scale(products_load(hi + j, n - j), down);
         for (int level = 0; level < levels - 1; level++) {
@@ -122,55 +166,36 @@ static void products_cut_block(const ss_cut *job, const double *hi, const double
     }
 }
 
-/* Rows that lie across the memory are copied so many at a time. */
-enum { SS_ACROSS = 8 };
+/* Rows that lie across the memory are copied before they are cut: so many, and so much of them, at a time. */
+enum { SS_ACROSS = 8, SS_COPIED = 512 };
 
-/* A block of `count` rows: where it begins, the rows SS_MOST_WIDTH apart if they had to be copied. */
-static const double *products_block(const ss_cut *job, const double *from, ptrdiff_t row, ptrdiff_t count,
-                                    ptrdiff_t start, ptrdiff_t n, double *room)
+/* n numbers from `start` on of `count` rows: where they are, the rows SS_COPIED apart if they had to be copied. */
+static const double *products_copied(const ss_cut *job, const double *from, ptrdiff_t row, ptrdiff_t count,
+                                     ptrdiff_t start, ptrdiff_t n, double *room)
 {
     from += row * job->row + start * job->step;
     if (job->step == 1) return from;
     for (ptrdiff_t k = 0; k < n; k++, from += job->step)
-        for (ptrdiff_t i = 0; i < count; i++) room[i * SS_MOST_WIDTH + k] = from[i];
+        for (ptrdiff_t i = 0; i < count; i++) room[i * SS_COPIED + k] = from[i];
     return room;
-}
-
-/* Of all blocks together. */
-static void products_exponents(const void *what, ptrdiff_t first, ptrdiff_t last)
-{
-    const ss_cut *job = what;
-    double room[SS_ACROSS * SS_MOST_WIDTH];
-    const ptrdiff_t group = job->step == 1 ? 1 : SS_ACROSS;
-    for (ptrdiff_t row = first; row < last; row += group) {
-        const ptrdiff_t count = last - row < group ? last - row : group;
-        double *exponent = job->exponent + row;
-        for (ptrdiff_t i = 0; i < count; i++) exponent[i] = -INFINITY;
-        for (ptrdiff_t start = 0; start < job->length; start += job->width) {
-            const ptrdiff_t n = job->length - start < job->width ? job->length - start : job->width;
-            const double *hi = products_block(job, job->hi, row, count, start, n, room);
-            for (ptrdiff_t i = 0; i < count; i++)
-                exponent[i] = fmax(exponent[i], products_exponent(hi + i * SS_MOST_WIDTH, n));
-        }
-        for (ptrdiff_t i = 0; i < count; i++)
-            if (exponent[i] == -INFINITY) exponent[i] = 0.0;
-    }
 }
 
 static void products_cut(const void *what, ptrdiff_t first, ptrdiff_t last)
 {
     const ss_cut *job = what;
-    double hi_room[SS_ACROSS * SS_MOST_WIDTH], lo_room[SS_ACROSS * SS_MOST_WIDTH];
-    const ptrdiff_t group = job->step == 1 ? 1 : SS_ACROSS, left = job->length - job->start;
-    const ptrdiff_t n = left < job->width ? left > 0 ? left : 0 : job->width;
-    const ptrdiff_t pieces = job->right ? 2 * job->levels - 1 : job->levels;
+    double hi_room[SS_ACROSS * SS_COPIED], lo_room[SS_ACROSS * SS_COPIED];
+    const ptrdiff_t group = job->step == 1 ? 1 : SS_ACROSS, pieces = job->right ? 2 * job->levels - 1 : job->levels;
     for (ptrdiff_t row = first; row < last; row += group) {
         const ptrdiff_t count = last - row < group ? last - row : group;
-        const double *hi = products_block(job, job->hi, row, count, job->start, n, hi_room), *lo = NULL;
-        if (job->lo) lo = products_block(job, job->lo, row, count, job->start, n, lo_room);
-        for (ptrdiff_t i = 0; i < count; i++)
-            products_cut_block(job, hi + i * SS_MOST_WIDTH, lo ? lo + i * SS_MOST_WIDTH : NULL, n,
-                               job->exponent[row + i], job->pieces + (row + i) * job->width * pieces);
+        for (ptrdiff_t done = 0; done < job->width; done += SS_COPIED) {
+            const ptrdiff_t start = job->start + done, width = job->width - done < SS_COPIED ? job->width - done : SS_COPIED;
+            const ptrdiff_t left = job->length - start, n = left < width ? left > 0 ? left : 0 : width;
+            const double *hi = products_copied(job, job->hi, row, count, start, n, hi_room), *lo = NULL;
+            if (job->lo) lo = products_copied(job, job->lo, row, count, start, n, lo_room);
+            for (ptrdiff_t i = 0; i < count; i++)
+                products_cut_row(job, hi + i * SS_COPIED, lo ? lo + i * SS_COPIED : NULL, n, width,
+                                 job->exponent[row + i], job->pieces + (row + i) * job->width * pieces + done);
+        }
     }
 }
 
@@ -199,8 +224,21 @@ static double products_exactly(const double *a, const double *b, ptrdiff_t lengt
         error += ((sum - (next - part)) + (hi[k] - part)) + lo[k];
         sum = next;
     }
-    const double whole = rint(sum / unit);
-    return (whole + rint((sum - whole * unit + error) / unit)) * unit;
+    const double whole = rint(sum / unit), rest = (sum - whole * unit + error) / unit, more = rint(rest);
+    const double doubt = 0x1p-100 * (double)length * (double)length / unit;
+    if (!(fabs(fabs(rest - more) - 0.5) < doubt)) return (whole + more) * unit;
+    /* So near to the middle that the order of the additions could matter: exactly. */
+    ss_total total;
+    ss_total_start(&total);
+    for (ptrdiff_t j = 0; j < length; j++) {
+        const vpair product = ss_two_prod(v_set1(a[j]), v_set1(b[j]));
+        ss_total_add(&total, lane(product.hi));
+        ss_total_add(&total, lane(product.lo));
+    }
+    double high, low;
+    ss_total_result(&total, &high, &low);
+    const double nearest = rint(high / unit);
+    return (nearest + rint((high - nearest * unit + low) / unit)) * unit;
 }
 
 /* SS_W results from m on, or fewer. */
