@@ -57,7 +57,8 @@ cdef extern from "margins.h":
         Py_ssize_t n
         char *any
     void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, Py_ssize_t n, Py_ssize_t length,
-                       const double *power, Py_ssize_t classes, int bits, double *sums_hi, double *sums_lo) noexcept nogil
+                       const double *power, Py_ssize_t classes, int bits, double *sums_hi,
+                       double *sums_lo) noexcept nogil
 
 
 cdef cnp.ndarray _matrix(Py_ssize_t rows, Py_ssize_t columns):
@@ -112,7 +113,7 @@ cdef Pair _column(cnp.ndarray rows, ss_lengths *job):
 
 
 def row_power(rows):
-    """The power of two above the largest entry of each row (N, K), as far as it can be inverted; 1 for zeros: (N, 1)."""
+    """The power of two above the largest entry of each row, as far as it can be inverted; 1 for zeros. (N, 1)"""
     cdef ss_lengths job
     cdef cnp.ndarray whole = cnp.PyArray_GETCONTIGUOUS(rows)
     cdef Pair result = _column(whole, &job)

@@ -17,9 +17,9 @@ typedef struct {
     int halvings; /* of sin_cos */
 } ss_pairs;
 
-/* Rows of a matrix product, cut into pieces for BLAS (loops/products.inc.h). Rows of `length` numbers hi + lo are divided
-   by powers of two, `exponent`, which one loop finds; another one cuts the block of `width` numbers, zeros beyond the
-   end, that begins at `start`. Of a left row the slices are written and then their rest, of a right one the rests in
+/* Rows of a matrix product, cut into pieces for BLAS (loops/products.inc.h). Rows of `length` numbers hi + lo are
+   divided by powers of two, `exponent`, which one loop finds; another one cuts the block of `width` numbers, zeros beyond
+   the end, that begins at `start`. Of a left row the slices are written and then their rest, of a right one the rests in
    opposite order and then the slices in opposite order. */
 typedef struct {
     const double *hi, *lo; /* lo is NULL where there is none */
@@ -50,7 +50,7 @@ typedef struct {
 } ss_margin_rows;
 
 /* The part of v in each row that is perpendicular to `rows` (of length `norm`), plus the target's row of the index
-   (NULL: none; negative: no row), times `factor` and the power of two `outer` (NULL: 1). `v_lo` and `result_lo` may be
+   (NULL: none; negative: no row), times `factor` and the power of two `outer` (NULL: 1). v_lo and result_lo may be
    NULL. All matrices are contiguous. */
 typedef struct {
     const double *v_hi, *v_lo, *rows, *norm_hi, *norm_lo;
@@ -76,7 +76,8 @@ typedef struct {
 } ss_reached;
 
 /* Sums of rows hi + lo of `length` numbers by label, in sums_hi and sums_lo, which begin with zeros; `power` of each
-   class is at least its largest number, 0 where all are 0. Exact to 2 `bits` below that power: n 2^bits must not exceed 2^53. */
+   class is at least its largest number, 0 where all are 0. Exact to 2 `bits` below that power, if n 2^bits is at most
+   2^53. */
 void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t n, ptrdiff_t length,
                    const double *power, ptrdiff_t classes, int bits, double *sums_hi, double *sums_lo);
 

@@ -117,7 +117,7 @@ class Plain:
         return ()
 
     def cross_entropy(self, logits, labels, return_grad):  # noqa: ARG002
-        """-log p_y of each row, (N,), and the gradient: p, and 0 at the label, which has minus the sum of the others."""
+        """-log p of the label of each row, (N,), and the gradient, with 0 for the label: minus the sum of the others."""
         items, grad = softmax_cross_entropy(logits, labels, axis=1, reduction="none", return_grad=True)
         return items, self.xp.where(at_labels(self.xp, labels, logits.shape[1]), 0.0, grad)
 

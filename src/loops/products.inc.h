@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Matrix products whose bits do not depend on BLAS. Each inner block's product of two rows, both of length 1 at most, is
-   rounded to a multiple of some 2^-60: of the exact product that is a function of the two rows alone, and BLAS, whose error
-   is bounded for every order of its additions, finds it except where its result is next to the middle between two
-   multiples. There the product is done again, in pairs and always in the same order.
+   Matrix products whose bits do not depend on BLAS. The inner dimension is cut into blocks. In each block the product
+   of two rows, both of length 1 at most, is rounded to a multiple of some 2^-60. That is a function of the two rows
+   alone, and BLAS, whose error is bounded for every order of its additions, finds it except where its result is next to
+   the middle between two multiples. There the product is done again, in pairs.
 
    With more than one level a row is first cut into slices, multiples of 2^-26 (the second: 2^-44), and a rest. By
-   Cauchy and Schwarz no sum of products of two slices exceeds 2^53 units, whatever their number is: BLAS does not round
-   there. What is left are products with a rest, which are small, and so is their error.
+   Cauchy and Schwarz no sum of products of first slices exceeds 2^53 units, however many there are, and none that
+   involves a second slice does for blocks of up to 2^18: there BLAS does not round. What is left are products with a
+   rest, which are small, and so is their error.
 
-   Slices: T. Ozaki, T. Ogita, S. Oishi, S. M. Rump, "Error-free transformations of matrix multiplication by using fast
+   Slices: K. Ozaki, T. Ogita, S. Oishi, S. M. Rump, "Error-free transformations of matrix multiplication by using fast
    routines of matrix multiplication and its applications", Numerical Algorithms 59, 2012. */
 
 static const double SS_SLICE[SS_MOST_LEVELS - 1] = {0x1p-26, 0x1p-44};
 
-/* The most that BLAS errs in a block of the width w. Sums of L w products of numbers in rows u and v err by 1.01 L w 2^-53
-   |u| |v|, whatever the order; the rests of a row have the length sqrt(w) 2^-27 (the second: 2^-45) at most. */
+/* The most that BLAS errs in a block of the width w. Sums of L w products of numbers in rows u and v err by at most
+   1.01 L w 2^-53 |u| |v|, whatever the order; the rest of a row is at most sqrt(w) 2^-27 (the second: 2^-45) long. */
 static inline double products_error(int levels, double width)
 {
     const double rest = sqrt(width) * 0x1p-27;
@@ -101,7 +102,8 @@ static void products_exponent_along(const ss_cut *job, ptrdiff_t row)
         for (ptrdiff_t j = start; j < end; j += 2 * SS_W)
             for (int k = 0; k < 2; k++) {
                 const ptrdiff_t i = j + k * SS_W;
-                squares[k] = v_add(squares[k], products_square(products_scale(products_load(from + i, end - i), down)));
+                const vd value = products_scale(products_load(from + i, end - i), down);
+                squares[k] = v_add(squares[k], products_square(value));
             }
         v_store(part, v_add(squares[0], squares[1]));
         for (int i = 0; i < SS_W; i++) sum += part[i];
@@ -117,7 +119,8 @@ static void products_exponents_across(const ss_cut *job, ptrdiff_t row, ptrdiff_
     double peak[SS_W], most[SS_W], down[SS_W];
     int exponent[SS_W];
     vd highest = v_set1(0.0), largest = highest;
-    for (ptrdiff_t k = 0; k < job->length; k++) highest = v_max(ss_abs(products_load(from + k * job->step, count)), highest);
+    for (ptrdiff_t k = 0; k < job->length; k++)
+        highest = v_max(ss_abs(products_load(from + k * job->step, count)), highest);
     v_store(peak, highest);
     for (int i = 0; i < SS_W; i++) {
         frexp(peak[i], exponent + i);
@@ -126,8 +129,10 @@ static void products_exponents_across(const ss_cut *job, ptrdiff_t row, ptrdiff_
     for (ptrdiff_t start = 0; start < job->length; start += job->width) {
         const ptrdiff_t end = start + job->width < job->length ? start + job->width : job->length;
         vd squares = v_set1(0.0);
-        for (ptrdiff_t k = start; k < end; k++)
-            squares = v_add(squares, products_square(products_scale(products_load(from + k * job->step, count), v_load(down))));
+        for (ptrdiff_t k = start; k < end; k++) {
+            const vd value = products_load(from + k * job->step, count);
+            squares = v_add(squares, products_square(products_scale(value, v_load(down))));
+        }
         largest = v_max(largest, squares);
     }
     v_store(most, largest);
@@ -188,8 +193,9 @@ static void products_cut(const void *what, ptrdiff_t first, ptrdiff_t last)
     for (ptrdiff_t row = first; row < last; row += group) {
         const ptrdiff_t count = last - row < group ? last - row : group;
         for (ptrdiff_t done = 0; done < job->width; done += SS_COPIED) {
-            const ptrdiff_t start = job->start + done, width = job->width - done < SS_COPIED ? job->width - done : SS_COPIED;
-            const ptrdiff_t left = job->length - start, n = left < width ? left > 0 ? left : 0 : width;
+            const ptrdiff_t start = job->start + done, left = job->length - start, wanted = job->width - done;
+            const ptrdiff_t width = wanted < SS_COPIED ? wanted : SS_COPIED;
+            const ptrdiff_t n = left > width ? width : left > 0 ? left : 0;
             const double *hi = products_copied(job, job->hi, row, count, start, n, hi_room), *lo = NULL;
             if (job->lo) lo = products_copied(job, job->lo, row, count, start, n, lo_room);
             for (ptrdiff_t i = 0; i < count; i++)
@@ -199,8 +205,8 @@ static void products_cut(const void *what, ptrdiff_t first, ptrdiff_t last)
     }
 }
 
-/* The product of two rows, rounded to a multiple of the unit. Method: Ogita, Rump, Oishi, "Accurate sum and dot product",
-   SIAM J. Sci. Comput. 26(6), 2005; in 8 lanes for every width of a vector. */
+/* The product of two rows, rounded to a multiple of the unit.
+   Method: Ogita, Rump, Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26(6), 2005. */
 static double products_exactly(const double *a, const double *b, ptrdiff_t length, double unit)
 {
     enum { LANES = 8 };
@@ -259,12 +265,14 @@ static SS_INLINE void products_settle_at(const ss_settled *job, ptrdiff_t row, p
         rounded = v_load(wholes);
     }
     vpair sum = ss_pair_set1(0.0);
-    if (!job->first) sum = ss_pair(products_load(job->hi + at, count), job->lo ? products_load(job->lo + at, count) : sum.lo);
+    if (!job->first) sum.hi = products_load(job->hi + at, count);
+    if (!job->first && job->lo) sum.lo = products_load(job->lo + at, count);
     if (job->lo) {
         const vpair high = ss_two_sum(sum.hi, products_load(job->parts[0] + at, count));
-        vd low = v_add(sum.lo, high.lo);
-        for (int level = 1; level < job->levels - 1; level++) low = v_add(low, products_load(job->parts[level] + at, count));
-        sum = ss_pair(high.hi, v_add(low, rounded));
+        sum = ss_pair(high.hi, v_add(sum.lo, high.lo));
+        for (int level = 1; level < job->levels - 1; level++)
+            sum.lo = v_add(sum.lo, products_load(job->parts[level] + at, count));
+        sum.lo = v_add(sum.lo, rounded);
     } else {
         sum.hi = v_add(sum.hi, rounded); /* exact: multiples of the unit */
     }
