@@ -178,5 +178,6 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
 
     from_weight = others if weight_side.outer is None else others * xp.matrix_transpose(weight_side.outer)
     from_x = others if x_side.outer is None else others * x_side.outer
-    others_x, others_weight = ar.combined(from_weight, weight_vectors), ar.combined(from_x, x_vectors, by_class=True)
+    others_x = ar.combined(from_weight, weight_vectors, x_side, weight_side)
+    others_weight = ar.combined_by_class(from_x, x_vectors)
     return items, x_side.gradient(others_x, own_x), weight_side.gradient(others_weight, own_weight)

@@ -117,7 +117,7 @@ class Plain:
         return ()
 
     def cross_entropy(self, logits, labels, return_grad):  # noqa: ARG002
-        """-log p of the label of each row, (N,), and the gradient, with 0 for the label: minus the sum of the others."""
+        """-log p of the label of each row, (N,), and the gradient: p, with 0 for minus their sum at the label."""
         items, grad = softmax_cross_entropy(logits, labels, axis=1, reduction="none", return_grad=True)
         return items, self.xp.where(at_labels(self.xp, labels, logits.shape[1]), 0.0, grad)
 
@@ -129,9 +129,13 @@ class Plain:
         at_label = self.xp.astype(at_labels(self.xp, labels, classes), rows.dtype)
         return self.xp.matmul(self.xp.matrix_transpose(at_label), rows)
 
-    def combined(self, coefficients, vectors, *, by_class=False):
-        """The sum of the vectors with coefficients (N, C), for each row, or for each class."""
-        return self.xp.matmul(self.xp.matrix_transpose(coefficients) if by_class else coefficients, vectors)
+    def combined(self, coefficients, vectors, x, weight):  # noqa: ARG002
+        """Sums of the vectors of the classes with coefficients (N, C); x and weight are the two sides."""
+        return self.xp.matmul(coefficients, vectors)
+
+    def combined_by_class(self, coefficients, vectors):
+        """Sums of the vectors of the rows with coefficients (N, C)."""
+        return self.xp.matmul(self.xp.matrix_transpose(coefficients), vectors)
 
     def tangent(self, others, target, side):
         """What of `others` is perpendicular to the side's rows, and the target, through the normalisation: an array."""
@@ -198,20 +202,32 @@ class Paired(Plain):
         return _native.direction(v)  # pairs leave no noise: their residuals are right, or exactly 0
 
     def logits(self, x, weight, x_vectors, weight_vectors):
-        # An error in a logit is one in the gradient, whatever the logit's size is: where it may be large, it is to have
-        # more digits. Which rows these are does not depend on the other rows of the batch.
-        large = self.reach(x) * np.max(self.reach(weight)) > LARGE[self.levels - 1]
+        return self.product(x_vectors, weight_vectors, self.large(x, weight), x.outer, weight.outer)
+
+    def product(self, a, b, large, left=None, right=None, across=(False, False)):
+        """a @ b.T (_margin_products.product), with one level more for the rows of a that are `large`."""
         if not large.any():
-            return product(x_vectors, weight_vectors, self.levels, x.outer, weight.outer)
-        logits = _native.empty_pairs(x.rows.shape[0], weight.rows.shape[0], self.levels > 1)
-        for levels, rows in ((self.levels, ~large), (self.levels + 1, large)):
-            if rows.any():
-                outer = None if x.outer is None else x.outer[rows]
-                part = product(x_vectors[rows], weight_vectors, levels, outer, weight.outer)
-                logits.hi[rows] = part.hi
-                if self.levels > 1:
-                    logits.lo[rows] = part.lo
-        return logits
+            return product(a, b, self.levels, left, right, across)
+        parts = []
+        for levels, rows in ((self.levels, np.flatnonzero(~large)), (self.levels + 1, np.flatnonzero(large))):
+            if len(rows):
+                part = product(a[rows], b, levels, None if left is None else left[rows], right, across)
+                parts.append((rows, part))
+        result = _native.empty_pairs(len(large), parts[0][1].shape[1], self.levels > 1)
+        for rows, part in parts:
+            result.hi[rows] = part.hi
+            if self.levels > 1:
+                result.lo[rows] = part.lo
+        return result
+
+    def large(self, x, weight):
+        """(N,), where logits may be large.
+
+        An error in a logit is one in its exponential, whatever the logit's size is. And classes among which large
+        logits leave a choice are close together, so that most of their gradient for x cancels. Which rows these are
+        does not depend on the other rows of the batch.
+        """
+        return self.reach(x) * np.max(self.reach(weight)) > LARGE[self.levels - 1]
 
     def reach(self, side):
         """The length of each vector as a logit sees it, (N,)."""
@@ -249,8 +265,11 @@ class Paired(Plain):
         place[present] = np.arange(len(present))
         return class_sums(rows, index, len(present)), place
 
-    def combined(self, coefficients, vectors, *, by_class=False):
-        return product(Pair(coefficients), vectors, self.levels, across=(by_class, True), whole=by_class)
+    def combined(self, coefficients, vectors, x, weight):
+        return self.product(Pair(coefficients), vectors, self.large(x, weight), across=(False, True))
+
+    def combined_by_class(self, coefficients, vectors):
+        return product(Pair(coefficients), vectors, self.levels, across=(True, True), whole=True)
 
     def tangent(self, others, target, side):
         return _native.tangent(others, *target, side.rows.hi, side.norm, side.length / side.norm, 1.0 / side.power)

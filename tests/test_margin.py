@@ -52,6 +52,15 @@ def test_detached(name, hard, dtype):
     check(name, *vectors(dtype)[hard], dtype, gradient="detached")
 
 
+@pytest.mark.parametrize(("size", "classes"), [(1e3, 60), (1e5, 3)])
+@pytest.mark.parametrize("name", ["modified_softmax", "l_softmax, m=1"])
+def test_large_logits_that_leave_a_choice(name, size, classes):
+    """Then the classes are close together, and most of the gradient for x cancels."""
+    unit = normal(512, seed=2) / 512**0.5
+    x, weight = size * (unit + normal(1, 512) / 20), unit + 3e-3 / size * normal(classes, 512)
+    check(name, x, weight, [1], "float64", digits=80)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_against_differences(name):
     """The formulas of the exact gradients against differences of the exact loss."""
