@@ -7,7 +7,6 @@ cdef extern from "margins.h":
         SS_PAIR_MUL
         SS_PAIR_DIV
         SS_PAIR_SCALE
-        SS_PAIR_SQRT
         SS_PAIR_SIN_COS
         SS_PAIR_ANGLE
         SS_PAIR_SUM
@@ -62,10 +61,6 @@ cdef class Pair:
     def shape(self):
         return (<object> self.hi).shape
 
-    @property
-    def T(self):
-        return Pair(self.hi.T, self.lo.T)
-
     def __getitem__(self, key):
         return Pair(self.hi[key], self.lo[key] if cnp.PyArray_NDIM(self.lo) else None)
 
@@ -102,10 +97,6 @@ cdef class Pair:
     def scaled(self, power):
         """Times a power of two."""
         return _operate(SS_PAIR_SCALE, self, Pair(power), 0, None)
-
-    def sqrt(self):
-        """Of numbers that are not negative."""
-        return _operate(SS_PAIR_SQRT, self, self, 0, None)
 
     def sum(self):
         """Along the last axis, which is kept; always in the same order."""

@@ -69,7 +69,7 @@ typedef struct ss_sigmoid ss_sigmoid;
 struct ss_total;
 
 /* A loop of the margin losses (margins.h) over some rows of its job. */
-enum { SS_PAIR_OPERATIONS = 9 };
+enum { SS_PAIR_OPERATIONS = 8 };
 typedef void (*ss_loop)(const void *job, ptrdiff_t first, ptrdiff_t last);
 
 typedef struct {

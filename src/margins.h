@@ -8,8 +8,7 @@
 
 /* Matrices of pairs: a_hi, a_lo, b_hi, b_lo, with their steps in doubles from row to row and along a row: 1, or 0 where
    one number stands for all. Results are contiguous; `sin_cos` has two. */
-enum { SS_PAIR_ADD, SS_PAIR_SUB, SS_PAIR_MUL, SS_PAIR_DIV, SS_PAIR_SCALE, SS_PAIR_SQRT, SS_PAIR_SIN_COS, SS_PAIR_ANGLE,
-       SS_PAIR_SUM };
+enum { SS_PAIR_ADD, SS_PAIR_SUB, SS_PAIR_MUL, SS_PAIR_DIV, SS_PAIR_SCALE, SS_PAIR_SIN_COS, SS_PAIR_ANGLE, SS_PAIR_SUM };
 typedef struct {
     const double *operand[4];
     ptrdiff_t row[4], step[4], n;
@@ -41,7 +40,7 @@ typedef struct {
 } ss_settled;
 
 /* The losses of rows of logits hi + lo, which are overwritten unless lo is NULL, and their gradients with 0 at the
-   label (NULL where lo is). All rows have n classes and are contiguous. */
+   label; `others` may be NULL where lo is. All rows have n classes and are contiguous. */
 typedef struct {
     double *hi, *lo;
     const int64_t *labels;

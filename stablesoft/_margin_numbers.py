@@ -177,9 +177,6 @@ class Paired(Plain):
     def sum(self, number):
         return number.sum()
 
-    def sqrt(self, number):
-        return number.sqrt()
-
     def sin_cos(self, angle, limit):
         return angle.sin_cos(limit)
 

@@ -50,7 +50,6 @@ static SS_INLINE void add_step(const ss_pairs *job, vpair a, vpair b, vpair *sum
 static SS_INLINE void sub_step(const ss_pairs *job, vpair a, vpair b, vpair *rest) { *rest = ss_pair_sub(a, b); }
 static SS_INLINE void mul_step(const ss_pairs *job, vpair a, vpair b, vpair *product) { *product = ss_pair_mul(a, b); }
 static SS_INLINE void div_step(const ss_pairs *job, vpair a, vpair b, vpair *ratio) { *ratio = ss_pair_div(a, b); }
-static SS_INLINE void sqrt_step(const ss_pairs *job, vpair a, vpair b, vpair *root) { *root = ss_pair_sqrt(a); }
 static SS_INLINE void scale_step(const ss_pairs *job, vpair a, vpair b, vpair *scaled)
 {
     *scaled = ss_pair_scale(a, b.hi);
@@ -66,7 +65,6 @@ SS_PAIRS(sub, 1)
 SS_PAIRS(mul, 1)
 SS_PAIRS(div, 1)
 SS_PAIRS(scale, 1)
-SS_PAIRS(sqrt, 1)
 SS_PAIRS(sin_cos, 2)
 SS_PAIRS(angle, 1)
 
