@@ -16,14 +16,23 @@ class Side:
     and else the length that they are brought to.
     """
 
-    def __init__(self, ar, array, length=None):
-        self.ar = ar
-        self.power = ar.power(array)
-        self.rows = ar.number(array / self.power)
-        self.norm = ar.norm(self.rows)
+    def __init__(self, ar, power, rows, norm, length):
+        self.ar, self.power, self.rows, self.norm = ar, power, rows, norm
         self.normalised = length is not None
-        self.length = length if self.normalised else self.norm
-        self.outer = None if self.normalised else self.power
+        self.length = length if self.normalised else norm
+        self.outer = None if self.normalised else power
+
+    @classmethod
+    def of(cls, ar, array, length):
+        """Of the vectors that the user gave."""
+        power = ar.power(array)
+        rows = ar.number(array / power)
+        return cls(ar, power, rows, ar.norm(rows), length)
+
+    def at(self, index):
+        """The vectors at an index."""
+        taken = (self.ar.take(number, index) for number in (self.power, self.rows, self.norm))
+        return Side(self.ar, *taken, self.length if self.normalised else None)
 
     @property
     def vectors(self):
@@ -151,12 +160,8 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
         Ask for gradients.
     """
     xp, classes = ar.xp, weight.shape[0]
-
-    def couples(x_rows, weight_rows, *margin):
-        return Couples(ar, Side(ar, x_rows, lengths[0]), Side(ar, weight_rows, lengths[1]), *margin)
-
-    targets = couples(x, xp.take(weight, labels, axis=0), margin, detached)
-    x_side, weight_side = Side(ar, x, lengths[0]), Side(ar, weight, lengths[1])
+    x_side, weight_side = Side.of(ar, x, lengths[0]), Side.of(ar, weight, lengths[1])
+    targets = Couples(ar, x_side, weight_side.at(labels), margin, detached)
     x_vectors, weight_vectors = x_side.vectors, weight_side.vectors
 
     logits = ar.logits(x_side, weight_side, x_vectors, weight_vectors)
@@ -171,7 +176,7 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
     own = [(*targets.gradients(-ar.sum(ar.number(others))), None, labels)]
     for rows, columns in near:
         g = others[rows, columns][:, None]
-        own.append((*couples(x[rows], weight[columns]).gradients(g), rows, columns))
+        own.append((*Couples(ar, x_side.at(rows), weight_side.at(columns)).gradients(g), rows, columns))
         others[rows, columns] = 0.0
     own_x, own_weight, rows, columns = zip(*own, strict=True)
     own_x, own_weight = ar.gathered(own_x, rows, x.shape[0]), ar.gathered(own_weight, columns, classes)

@@ -150,7 +150,10 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
     loss = _cast(xp, loss, dtype)
     if not return_grad:
         return loss
-    if divisor != 1:
+    if isinstance(ar, Paired):
+        grad_x /= divisor
+        grad_weight /= divisor
+    else:
         grad_x, grad_weight = grad_x / divisor, grad_weight / divisor
     return loss, _cast(xp, grad_x, dtype), _cast(xp, grad_weight, dtype)
 

@@ -48,6 +48,10 @@ class Plain:
     def where(self, condition, a, b):
         return self.xp.where(condition, a, b)
 
+    def take(self, number, index):
+        """The rows at an index."""
+        return self.xp.take(number, index, axis=0)
+
     def sum(self, number):
         """Along the last axis, which is kept."""
         return self.xp.sum(number, axis=-1, keepdims=True)
@@ -173,6 +177,9 @@ class Paired(Plain):
     def where(self, condition, a, b):
         a, b = self.number(a), self.number(b)
         return Pair(np.where(condition, a.hi, b.hi), np.where(condition, a.lo, b.lo))
+
+    def take(self, number, index):
+        return number[index]
 
     def sum(self, number):
         return number.sum()
