@@ -154,7 +154,8 @@ def main():
     console.print(
         "memcpy: np.copyto; read: np.sum or torch.sum; each the faster of one and all threads. "
         "out= where there is one, except\n10 elements and new: a new result. "
-        "Losses: the mean and a new gradient; in torch forward and backward.\n"
+        "Losses: the mean and a new gradient; in torch forward and backward. "
+        "Margin losses: shape (N, K, C); NumPy: the textbook.\n"
     )
     if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.5:
         console.print(f"Load average {load:.2f} before the start: other processes may spoil these figures.\n")

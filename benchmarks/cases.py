@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from .data import SECOND
+from .data import MARGINS, SECOND
 
 SMALL = 16  # elements: what is timed up to here is the call itself
 LARGE = 1_000_000  # elements: from here on the memory is measured too
@@ -16,7 +16,7 @@ AT_MOST = frozenset({"np.exp"})
 @dataclass(frozen=True)
 class Case:
     name: str
-    operation: str  # attribute of stablesoft
+    operation: str  # attribute of stablesoft or of stablesoft.margin
     shape: tuple
     dtype: str
     axis: int | None
@@ -29,6 +29,9 @@ class Case:
 
     @property
     def size(self):
+        if self.margin:
+            n, k, classes = self.shape
+            return (n + classes) * k
         return math.prod(self.shape)
 
     @property
@@ -48,6 +51,10 @@ class Case:
         return self.operation in SECOND
 
     @property
+    def margin(self):
+        return self.operation in MARGINS
+
+    @property
     def takes_out(self):
         return self.out and not self.loss
 
@@ -62,6 +69,8 @@ class Case:
     def rivals(self):
         if self.small:
             return ("np.exp", "SciPy", "torch")
+        if self.margin:
+            return ("NumPy", "torch")
         if self.loss or self.operation == "logcumsumexp":
             return ("torch", "memcpy")  # SciPy has none
         return ("SciPy", "torch", "read" if self.reduces else "memcpy")
@@ -100,6 +109,9 @@ CASES = [
     *both("channels of images", "softmax_cross_entropy", (8, 21, 256, 256), 1, {"torch": 2}),
     *both("small batch", "softmax_cross_entropy", (32, 10), 1, {"torch": 10}),
     *both("binary labels", "sigmoid_cross_entropy", (4_000_000,), None, {"torch": 2}),
+    *both("faces", "arcface", (256, 512, 1000), None, {"NumPy": 0.2}, out=False),
+    *both("many classes", "arcface", (64, 128, 10_000), None, {"NumPy": 0.2}, out=False),
+    *both("a plane", "arcface", (32, 2, 10), None, {}, out=False),
     Case("sigmoid", "expit", (4_000_000,), "float32", None, {"torch": 1, "SciPy": 8}),
 ]
 

@@ -13,6 +13,7 @@ import scipy.special
 
 import stablesoft
 
+from . import rivals
 from .data import draw, keywords
 
 try:
@@ -35,6 +36,7 @@ if torch is not None:
     TORCH_LOSSES = {  # operation -> loss and gradient
         "softmax_cross_entropy": "t.grad = None; nn.cross_entropy(t, t_second).backward()",
         "sigmoid_cross_entropy": "t.grad = None; nn.binary_cross_entropy_with_logits(t, t_second).backward()",
+        "arcface": "rivals.arcface_torch(nn, t, t_second, t_third)",
     }
 
 
@@ -50,26 +52,32 @@ FULL = Effort(seconds=3.0, least=5, most=200, batch=2e-3)
 QUICK = Effort(seconds=0.4, least=2, most=30, batch=1e-3)
 
 
+def find(case):
+    """Our function, or None."""
+    return getattr(stablesoft.margin if case.margin else stablesoft, case.operation, None)
+
+
 def available(case):
     """None, or why the case can not be run."""
-    return None if hasattr(stablesoft, case.operation) else f"stablesoft.{case.operation} does not exist"
+    return f"stablesoft has no {case.operation}" if find(case) is None else None
 
 
 def statements(case):
     """Contestant -> statements."""
     named = [f"{name}={value}" for name, value in keywords(case.operation, case.axis).items()]
-    arguments = ", ".join(["x"] + ["second"] * case.loss + named)
+    arguments = ", ".join(["x"] + ["second"] * (case.loss or case.margin) + ["third"] * case.margin + named)
     ours = f"ours({arguments}, out=out)" if case.takes_out else f"ours({arguments})"
     scipys = f"scipys({arguments}, out=out)" if case.out and case.elementwise else f"scipys({arguments})"
     split = THREADS > 1 and case.size * np.dtype(case.dtype).itemsize > SPLIT
     known = {
         "np.exp": ["exp(x)"],
         "SciPy": [scipys],
+        "NumPy": [f"rivals.{case.operation}(x, second, third)"],
         "memcpy": ["copyto(out, x)"] + ["list(pool.map(copyto, out_parts, x_parts))"] * split,
         "read": ["total(x)"] + ["list(pool.map(total, x_parts))"] * split,
     }
     if torch is not None:
-        known["torch"] = [TORCH_LOSSES[case.operation] if case.loss else TORCH[case.operation][0 if case.out else 1]]
+        known["torch"] = [TORCH_LOSSES.get(case.operation) or TORCH[case.operation][0 if case.out else 1]]
         known["read"].append("torch.sum(t)")
     return {"stablesoft": [ours], **{rival: known[rival] for rival in case.rivals if rival in known}}
 
@@ -79,7 +87,8 @@ def names(case, pool):
     x, *second = draw(case.operation, case.shape, case.dtype, case.axis)
     out = np.zeros(case.result_shape, dtype=case.dtype)
     found = {
-        "ours": getattr(stablesoft, case.operation),
+        "ours": find(case),
+        "rivals": rivals,
         "scipys": getattr(scipy.special, case.operation, None),
         "exp": np.exp,
         "copyto": np.copyto,
@@ -98,11 +107,13 @@ def names(case, pool):
             "t_out": torch.from_numpy(out),
             "dim": 0 if case.axis is None else case.axis,
         }
-    if second:
-        found["second"] = second[0]
+    for name, operand in zip(("second", "third"), second):
+        found[name] = operand
         if torch is not None:
-            found |= {"nn": torch.nn.functional, "t_second": torch.from_numpy(second[0])}
+            found |= {"nn": torch.nn.functional, f"t_{name}": torch.from_numpy(operand)}
             found["t"].requires_grad_()
+    if case.margin and torch is not None:
+        found["t_second"].requires_grad_()
     return found
 
 

@@ -13,7 +13,9 @@ import numpy as np
 
 from libc.stdint cimport int64_t
 
-from libc.math cimport INFINITY, NAN, fma, ldexp
+from libc.string cimport memset
+
+from libc.math cimport INFINITY, NAN, fma, frexp, ldexp
 
 cnp.import_array()
 
@@ -49,8 +51,19 @@ cdef extern from "kernels.h":
         const char *b
         char *sign
         double *terms
+    ctypedef void (*ss_loop)(const void *job, Py_ssize_t first, Py_ssize_t last) noexcept nogil
     ctypedef struct ss_kernels:
         const char *name
+        ss_loop *pairs
+        ss_loop exponents
+        ss_loop cut
+        ss_loop settle
+        ss_loop power
+        ss_loop norm
+        ss_loop direction
+        ss_loop tangent
+        ss_loop margin_rows
+        ss_loop reached
     const ss_kernels *const *ss_available()
     void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads) noexcept nogil
     int ss_threads() noexcept nogil
@@ -332,4 +345,6 @@ def logcumsumexp(a, axis=None, *, reverse=False, exclusive=False, out=None):
 
 include "_losses.pxi"
 include "_sigmoid_losses.pxi"
+include "_pairs.pxi"
+include "_margins.pxi"
 include "_ufuncs.pxi"

@@ -68,6 +68,10 @@ typedef struct ss_loss ss_loss;
 typedef struct ss_sigmoid ss_sigmoid;
 struct ss_total;
 
+/* A loop of the margin losses (margins.h) over some rows of its job. */
+enum { SS_PAIR_OPERATIONS = 8 };
+typedef void (*ss_loop)(const void *job, ptrdiff_t first, ptrdiff_t last);
+
 typedef struct {
     const char *name;
     /* [0] float32, [1] float64 */
@@ -83,6 +87,8 @@ typedef struct {
     ss_partial (*items)(const double *values, ptrdiff_t n);
     ss_unary unary[2][SS_UNARIES];
     ss_binary binary[2][SS_BINARIES];
+    ss_loop pairs[SS_PAIR_OPERATIONS]; /* in the order of margins.h */
+    ss_loop exponents, cut, settle, power, norm, direction, tangent, margin_rows, reached;
 } ss_kernels;
 
 #if defined(__x86_64__) || defined(_M_X64)

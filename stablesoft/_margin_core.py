@@ -8,76 +8,49 @@ the direction e is undefined, and 0 is put in its place. No arccos is taken on t
 
 import math
 
-from ._margin_rows import at_labels
-
 
 class Side:
-    """The vectors of one side: `rows` times the powers of two `power`, of which a logit sees `vectors` times `outer`.
+    """The vectors of one side: `rows` times the powers of two `power`.
 
-    `length` is None where the vectors enter as they are, and else the length that they are brought to.
+    A logit sees `vectors` times `outer`, where that is not None. `length` is None where the vectors enter as they are,
+    and else the length that they are brought to.
     """
 
-    def __init__(self, ar, array, length=None):
-        self.ar = ar
-        self.power = ar.power(array)
-        self.rows = ar.number(array / self.power)
-        self.norm = ar.by_rows(lambda rows: ar.sqrt(ar.sum(rows * rows)), self.rows)
+    def __init__(self, ar, power, rows, norm, length):
+        self.ar, self.power, self.rows, self.norm = ar, power, rows, norm
         self.normalised = length is not None
-        self.length = length if self.normalised else self.norm
-        self.outer = self.power * 0.0 + 1.0 if self.normalised else self.power
+        self.length = length if self.normalised else norm
+        self.outer = None if self.normalised else power
+
+    @classmethod
+    def of(cls, ar, array, length):
+        """Of the vectors that the user gave."""
+        power = ar.power(array)
+        rows = ar.number(array / power)
+        return cls(ar, power, rows, ar.norm(rows), length)
+
+    def at(self, index):
+        """The vectors at an index."""
+        taken = (self.ar.take(number, index) for number in (self.power, self.rows, self.norm))
+        return Side(self.ar, *taken, self.length if self.normalised else None)
 
     @property
     def vectors(self):
-        if not self.normalised:
-            return self.rows
-        return self.ar.by_rows(lambda rows, norm: rows * (self.length / norm), self.rows, self.norm)
+        return self.ar.lengthened(self.rows, self.length / self.norm) if self.normalised else self.rows
+
+    def outwards(self, number):
+        """Times `outer`."""
+        return number if self.normalised else self.ar.scaled(number, self.outer)
 
     def perpendicular(self, v):
         """The part of each row of v that is perpendicular to this side's row."""
-        return perpendicular(self.ar, v, self.rows, self.norm)
+        return self.ar.perpendicular(v, self.rows, self.norm)
 
     def gradient(self, others, target):
         """d loss/d array from the sums over the other logits and over the targets of g dz/d vectors."""
-        ar = self.ar
-
-        def through_normalisation(others, target, rows, norm, power):
-            tangent = perpendicular(ar, others, rows, norm) + target
-            return ar.scaled(tangent * (self.length / norm), 1.0 / power)
-
         if not self.normalised:
-            return ar.value(others + target)
-        return ar.value(ar.by_rows(through_normalisation, others, target, self.rows, self.norm, self.power))
-
-
-def perpendicular(ar, v, rows, norm):
-    """The part of each row of v that is perpendicular to the row of length `norm`, exactly 0 where they are parallel.
-
-    First the multiple of the row that cancels v at the row's largest entry is taken off. That needs only 2 by 2
-    determinants, which keep all their digits at any angle and in every entry. What is left of the parallel part is then
-    at most about sqrt(K) times the result.
-    """
-    xp = ar.xp
-    power = ar.power(v)
-    v = ar.scaled(v, 1.0 / power)
-    index = xp.argmax(xp.abs(ar.value(rows)), axis=-1)
-    at_pivot = at_labels(xp, index, rows.shape[1])
-    row_pivot, v_pivot = (ar.sum(ar.where(at_pivot, w, 0.0)) for w in (rows, v))
-    oblique = (v * row_pivot - rows * v_pivot) / row_pivot
-    along = ar.sum(oblique * rows) / (norm * norm)
-    return ar.scaled(oblique - rows * along, power)
-
-
-def direction(ar, v, whole):
-    """Unit vectors along the rows of v and the rows' lengths; 0 for what is only noise beside the length `whole`.
-
-    Pairs leave no noise: their residuals are right, or exactly 0.
-    """
-    power = ar.power(v)
-    v = ar.scaled(v, 1.0 / power)
-    norm = ar.sqrt(ar.sum(v * v))
-    present = ar.value(norm) * power > ar.noise * ar.value(whole)
-    unit = ar.where(present, v / ar.where(present, norm, 1.0), 0.0)
-    return unit, ar.scaled(ar.where(present, norm, 0.0), power)
+            return self.ar.plus_target(others, target)
+        return self.ar.tangent(others, target, self)
 
 
 def psi_and_slope(ar, cosine, m):
@@ -147,25 +120,24 @@ class Couples:
 
     def __init__(self, ar, x, weight, margin=no_margin, detached=False):
         cosine = ar.sum(x.rows * weight.rows) / (x.norm * weight.norm)
-        self.towards_weight, distance = direction(ar, x.perpendicular(weight.rows), weight.norm)
+        self.towards_weight, distance = ar.direction(x.perpendicular(weight.rows), weight.norm)
         sine = distance / weight.norm
         self.phi, slope = margin(ar, cosine, sine)
         self.slope = sine if detached else slope
-        self.logit = ar.scaled(self.phi * x.length * weight.length, x.outer * weight.outer)
+        self.logit = weight.outwards(x.outwards(self.phi * x.length * weight.length))
         self.ar, self.x, self.weight = ar, x, weight
 
     def gradient(self, side, other, towards, g):
         """g dz/d vectors of one side: g |b| (phi a/|a| - phi' e)."""
-        ar = self.ar
         change = towards * self.slope
         if not side.normalised:  # the part along the vector, which normalisation takes away
             change = change + side.rows * (self.phi / side.norm)
-        return ar.scaled(change * (g * other.length), other.outer)
+        return other.outwards(change * (g * other.length))
 
     def gradients(self, g):
         """Of both sides, for gradients g with respect to the logits, (couples, 1)."""
         x, weight = self.x, self.weight
-        towards_x, _ = direction(self.ar, weight.perpendicular(x.rows), x.norm)
+        towards_x, _ = self.ar.direction(weight.perpendicular(x.rows), x.norm)
         return self.gradient(x, weight, self.towards_weight, g), self.gradient(weight, x, towards_x, g)
 
 
@@ -174,7 +146,7 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
 
     Parameters
     ----------
-    ar : Plain, Double or Paired
+    ar : Plain or Paired
         The arithmetic.
     x, weight, labels : array
         Of shape (N, K), (C, K), (N,), checked, with N and K above 0.
@@ -187,33 +159,30 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
     return_grad : bool
         Ask for gradients.
     """
-    xp, exact, classes = ar.xp, ar.targets, weight.shape[0]
-
-    def couples(x_rows, weight_rows, *margin):
-        return Couples(exact, Side(exact, x_rows, lengths[0]), Side(exact, weight_rows, lengths[1]), *margin)
-
-    targets = couples(x, xp.take(weight, labels, axis=0), margin, detached)
-    x_side, weight_side = Side(ar, x, lengths[0]), Side(ar, weight, lengths[1])
+    xp, classes = ar.xp, weight.shape[0]
+    x_side, weight_side = Side.of(ar, x, lengths[0]), Side.of(ar, weight, lengths[1])
+    targets = Couples(ar, x_side, weight_side.at(labels), margin, detached)
     x_vectors, weight_vectors = x_side.vectors, weight_side.vectors
-    x_outer, weight_outer = x_side.outer, xp.matrix_transpose(weight_side.outer)
 
-    logits = ar.scaled(ar.product(x_vectors, weight_vectors), x_outer * weight_outer)
-    at_label = at_labels(xp, labels, classes)
-    items, g = ar.cross_entropy(ar.where(at_label, ar.number(targets.logit), logits), labels)
+    logits = ar.logits(x_side, weight_side, x_vectors, weight_vectors)
+    apart = return_grad and (x_side.normalised or weight_side.normalised)
+    near = ar.parallel(logits, labels, x_side, weight_side) if apart else ()
+    items, others = ar.cross_entropy(ar.with_labels(logits, labels, targets.logit), labels, return_grad)
     if not return_grad:
         return items, None, None
 
-    others = xp.where(at_label, 0.0, g)
-    # The entries of a row of g add up to 0; a sum with all its digits lets what the classes have in common cancel.
-    own_x, own_weight = targets.gradients(-ar.product(others, xp.ones_like(others[:1, :])))
-    own_x, own_weight = ar.number(own_x), ar.class_sums(ar.number(own_weight), labels, classes)
-    if x_side.normalised or weight_side.normalised:
-        for rows, columns in ar.parallel(logits, x_side, weight_side, others):
-            near_x, near_weight = couples(x[rows], weight[columns]).gradients(others[rows, columns][:, None])
-            own_x = own_x + ar.class_sums(ar.number(near_x), rows, x.shape[0])
-            own_weight = own_weight + ar.class_sums(ar.number(near_weight), columns, classes)
-            others[rows, columns] = 0.0
+    # The entries of a row of gradients add up to 0; a sum with all its digits lets what the classes have in common
+    # cancel.
+    own = [(*targets.gradients(-ar.sum(ar.number(others))), None, labels)]
+    for rows, columns in near:
+        g = others[rows, columns][:, None]
+        own.append((*Couples(ar, x_side.at(rows), weight_side.at(columns)).gradients(g), rows, columns))
+        others[rows, columns] = 0.0
+    own_x, own_weight, rows, columns = zip(*own, strict=True)
+    own_x, own_weight = ar.gathered(own_x, rows, x.shape[0]), ar.gathered(own_weight, columns, classes)
 
-    others_x = ar.product(others * weight_outer, ar.transposed(weight_vectors))
-    others_weight = ar.product(xp.matrix_transpose(others * x_outer), ar.transposed(x_vectors))
+    from_weight = others if weight_side.outer is None else others * xp.matrix_transpose(weight_side.outer)
+    from_x = others if x_side.outer is None else others * x_side.outer
+    others_x = ar.combined(from_weight, weight_vectors, x_side, weight_side)
+    others_weight = ar.combined_by_class(from_x, x_vectors)
     return items, x_side.gradient(others_x, own_x), weight_side.gradient(others_weight, own_weight)

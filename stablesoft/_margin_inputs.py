@@ -9,8 +9,7 @@ from array_api_compat import is_numpy_namespace
 from ._arrays import _as_number, as_array, dtype_name, is_complex, promote
 from ._libraries import answers
 from ._margin_core import evaluate
-from ._margin_numbers import Double, Paired, Plain
-from ._margin_rows import at_labels
+from ._margin_numbers import Paired, Plain, at_labels
 
 REDUCTIONS = ("mean", "sum", "none")
 GRADIENTS = ("true", "detached")
@@ -21,7 +20,7 @@ def arithmetic(xp, dtype):
     """What arrays of this library and dtype are computed in."""
     name = dtype_name(dtype) if is_numpy_namespace(xp) else ""
     if name in ("float32", "float64"):
-        return Double() if name == "float32" else Paired()
+        return Paired(1 if name == "float32" else 2)
     return Plain(xp, float(xp.finfo(dtype).eps))
 
 
@@ -98,6 +97,8 @@ def _as_labels(xp, labels, x, classes):
         row = _first(xp, (labels < 0) | (labels >= classes))
         if row is not None:
             raise ValueError(f"labels[{row}] is {int(labels[row])}, which is not in [0, {classes})")
+    if is_numpy_namespace(xp):
+        return np.ascontiguousarray(labels, dtype=np.int64)
     # Narrower or unsigned types could not count the classes.
     return labels if dtype_name(labels.dtype) in ("int32", "int64") else xp.astype(labels, xp.int32)
 
@@ -147,7 +148,14 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
     divisor = max(1, x.shape[0]) if reduction == "mean" else 1
     loss = items if reduction == "none" else ar.total(items, divisor)
     loss = _cast(xp, loss, dtype)
-    return (loss, _cast(xp, grad_x / divisor, dtype), _cast(xp, grad_weight / divisor, dtype)) if return_grad else loss
+    if not return_grad:
+        return loss
+    if isinstance(ar, Paired):
+        grad_x /= divisor
+        grad_weight /= divisor
+    else:
+        grad_x, grad_weight = grad_x / divisor, grad_weight / divisor
+    return loss, _cast(xp, grad_x, dtype), _cast(xp, grad_weight, dtype)
 
 
 def elementwise(array, name, function):
@@ -159,8 +167,11 @@ def elementwise(array, name, function):
     ar = arithmetic(xp, array.dtype)
     if is_numpy_namespace(xp) and array.dtype == np.float32:
         array = array.astype(np.float64)
+    shape = array.shape
+    if isinstance(ar, Paired):
+        array = np.reshape(array, -1)
     with np.errstate(all="ignore"):
-        return _cast(xp, ar.value(function(ar, ar.number(array))), dtype)
+        return _cast(xp, xp.reshape(ar.value(function(ar, ar.number(array))), shape), dtype)
 
 
 def _cast(xp, result, dtype):

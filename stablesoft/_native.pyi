@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 ufuncs: dict[str, Any]
+Pair: Any
+Operand: Any
 
 def isa() -> str: ...
 def isa_available() -> tuple[str, ...]: ...

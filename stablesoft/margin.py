@@ -18,15 +18,16 @@ combined_margin   s              cos(m1 theta + m2) - m3
 itself, where it is larger), and a gradient to 32 ulp of the largest entry of its row. That includes angle 0 and pi,
 where the angular part of the gradient is exactly 0, the angles next to them, and every break point of psi. Where the
 contributions of several classes (in `grad_weight`: of several rows of `x`) happen to cancel, "the largest entry" is
-that of the contributions; what the classes have in common does not count among these. For float64 all this holds for
-logits up to 1000 with vectors of some thousand entries; beyond, the gradient loses digits in proportion. Elsewhere the
-same formulas run in the library's own numbers, and automatic differentiation gives finite gradients through them.
+that of the contributions; what the classes have in common does not count among these. All this holds for logits up to
+10^5 with vectors of some thousand entries; beyond, the gradient loses digits in proportion. Elsewhere the same formulas
+run in the library's own numbers, and automatic differentiation gives finite gradients through them.
 
 **Reproducibility.** For float32 and float64 on NumPy the same bits for any number of threads, instruction set and
-memory layout, for the rows of the batch in any order, and for a row's loss and `grad_x` (but for the division by N of
-"mean") whatever else is in the batch. That includes the matrix products: they are done by BLAS on slices of the
-operands that are so short that no addition rounds, so its order of additions can not matter. They cost three products
-of float64 matrices each for float32 and six for float64.
+memory layout, for the rows of the batch in any order (up to 2^18 of them), and for a row's loss and `grad_x` (but for
+the division by N of "mean") whatever else is in the batch. That includes the matrix products, which are BLAS's: they
+are rounded to fewer digits than BLAS gets right in any order of its additions, and done again where that is in doubt.
+Each costs one product of float64 matrices for float32 and three for float64; three and six for rows with logits above
+2048 and 128, and for the gradient of the classes with batches of more than 4096 and 512.
 
 **Detached gradients.** With `gradient="detached"` the margin enters the loss as a constant that is not differentiated:
 the logit at the label counts as scale * (cos(theta) + constant), also for psi. Automatic differentiation of the loss

@@ -135,10 +135,10 @@ static uint64_t run_sigmoid_loss(const ss_kernels *kernels, int type, int count,
     loss.shape[0] = count;
     for (int i = 0; i < SS_OPERANDS; i++) {
         loss.strides[i][0] = type ? 8 : 4;
-        if (weighted || (i != SS_SCALES && i != SS_POSITIVES)) loss.operands[i] = (char *)values[i];
+        if (weighted || i < SS_SCALES || i > SS_COUNTS) loss.operands[i] = (char *)values[i];
     }
     fill(values[SS_LOGITS], type, count, -0.5 * width, width);
-    for (int i = SS_TARGETS; i <= SS_POSITIVES; i++) fill(values[i], type, count, 0.0, 1.0);
+    for (int i = SS_TARGETS; i <= SS_COUNTS; i++) fill(values[i], type, count, 0.0, 1.0);
     loss.focal = gamma != 0.0;
     loss.alpha = weighted ? 0.25 : NAN;
     loss.gamma = gamma;

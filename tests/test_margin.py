@@ -28,6 +28,15 @@ def test_detached(name, hard, dtype):
     check(name, *vectors(dtype)[hard], dtype, gradient="detached")
 
 
+@pytest.mark.parametrize(("size", "classes"), [(1e3, 60), (1e5, 3)])
+@pytest.mark.parametrize("name", ["modified_softmax", "l_softmax, m=1"])
+def test_large_logits_that_leave_a_choice(name, size, classes):
+    """Then the classes are close together, and most of the gradient for x cancels."""
+    unit = normal(512, seed=2) / 512**0.5
+    x, weight = size * (unit + normal(1, 512) / 20), unit + 3e-3 / size * normal(classes, 512)
+    check(name, x, weight, [1], "float64", digits=80)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_against_differences(name):
     """The formulas of the exact gradients against differences of the exact loss."""
@@ -83,6 +92,18 @@ def test_order_of_the_batch(name, dtype):
     again = results(name, x[order], weight, labels[order])
     for got, expected in zip(again, (items[order], loss, grad_x[order], grad_weight), strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("n", [300, 700, 5000])
+def test_order_of_a_large_batch(n, dtype):
+    """The sums over the batch are products of matrices, too, of more than one precision."""
+    x, weight, labels = normal(n, 5), normal(9, 5), np.arange(n) % 9
+    expected = margin.arcface(x.astype(dtype), weight.astype(dtype), labels, return_grad=True)
+    order = np.random.default_rng(4).permutation(n)
+    again = margin.arcface(x[order].astype(dtype), weight.astype(dtype), labels[order], return_grad=True)
+    assert again[0] == expected[0]
+    np.testing.assert_array_equal(again[1], expected[1][order])
+    np.testing.assert_array_equal(again[2], expected[2])
 
 
 @pytest.mark.parametrize("name", PATHS)

@@ -6,5 +6,6 @@
 #include <string.h>
 #include "../ladder.h"
 #include "../losses.h"
+#include "../margins.h"
 #include "../math/constants.h"
 #include "../math/total.h"

@@ -34,6 +34,11 @@
 #include "../loops/logistic.inc.h"
 #include "../loops/items.inc.h"
 
+#include "../math/angle.h"
+#include "../loops/pairs.inc.h"
+#include "../loops/products.inc.h"
+#include "../loops/tangent.inc.h"
+
 #define REAL double
 #define SINGLE 0
 #define FN(name) name##_f64
@@ -63,6 +68,7 @@
 #undef FN
 
 #include "../loops/elementwise.inc.h"
+#include "../loops/margin_rows.inc.h"
 
 #define SS_PASTE(a, b) a##b
 #define SS_TABLE(isa) SS_PASTE(ss_kernels_, isa)
@@ -81,4 +87,14 @@ const ss_kernels SS_TABLE(SS_ISA) = {
     .items = items,
     .unary = {SS_UNARY_TABLE(f32), SS_UNARY_TABLE(f64)},
     .binary = {SS_BINARY_TABLE(f32), SS_BINARY_TABLE(f64)},
+    .pairs = {pairs_add, pairs_sub, pairs_mul, pairs_div, pairs_scale, pairs_sin_cos, pairs_angle, pairs_sum},
+    .exponents = products_exponents,
+    .cut = products_cut,
+    .settle = products_settle,
+    .power = margin_power,
+    .norm = margin_norm,
+    .direction = margin_direction,
+    .tangent = margin_tangent,
+    .margin_rows = margin_rows,
+    .reached = margin_reached,
 };

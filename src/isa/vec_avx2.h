@@ -17,6 +17,7 @@ static inline vd v_add(vd a, vd b) { return _mm256_add_pd(a, b); }
 static inline vd v_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
 static inline vd v_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
 static inline vd v_div(vd a, vd b) { return _mm256_div_pd(a, b); }
+static inline vd v_sqrt(vd a) { return _mm256_sqrt_pd(a); }
 static inline vd v_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
 static inline vd v_fms(vd a, vd b, vd c) { return _mm256_fmsub_pd(a, b, c); }
 static inline vd v_fnma(vd a, vd b, vd c) { return _mm256_fnmadd_pd(a, b, c); }

@@ -18,6 +18,7 @@ static inline vd v_add(vd a, vd b) { return a + b; }
 static inline vd v_sub(vd a, vd b) { return a - b; }
 static inline vd v_mul(vd a, vd b) { return a * b; }
 static inline vd v_div(vd a, vd b) { return a / b; }
+static inline vd v_sqrt(vd a) { return sqrt(a); }
 static inline vd v_fma(vd a, vd b, vd c) { return fma(a, b, c); }
 static inline vd v_fms(vd a, vd b, vd c) { return fma(a, b, -c); }
 static inline vd v_fnma(vd a, vd b, vd c) { return fma(-a, b, c); }

@@ -17,6 +17,7 @@ static inline vd v_add(vd a, vd b) { return vaddq_f64(a, b); }
 static inline vd v_sub(vd a, vd b) { return vsubq_f64(a, b); }
 static inline vd v_mul(vd a, vd b) { return vmulq_f64(a, b); }
 static inline vd v_div(vd a, vd b) { return vdivq_f64(a, b); }
+static inline vd v_sqrt(vd a) { return vsqrtq_f64(a); }
 static inline vd v_fma(vd a, vd b, vd c) { return vfmaq_f64(c, a, b); }
 static inline vd v_fms(vd a, vd b, vd c) { return vfmaq_f64(vnegq_f64(c), a, b); }
 static inline vd v_fnma(vd a, vd b, vd c) { return vfmsq_f64(c, a, b); }
