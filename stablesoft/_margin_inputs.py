@@ -6,7 +6,7 @@ import operator
 import numpy as np
 from array_api_compat import is_numpy_namespace
 
-from ._arrays import _as_number, as_array, cast, dtype_name, is_complex, promote
+from ._arrays import _as_number, as_array, cast, dtype_name, is_complex, promote, quiet
 from ._lent import over_views
 from ._libraries import answers
 from ._margin_core import evaluate
@@ -147,9 +147,9 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
         items = xp.where(xp.any(at_labels(xp, labels, weight.shape[0]), axis=1), items, math.nan)
 
     divisor = max(1, x.shape[0]) if reduction == "mean" else 1
-    loss = items if reduction == "none" else ar.total(items, divisor)
-    loss = cast(xp, loss, dtype)
-    return (loss, cast(xp, grad_x / divisor, dtype), cast(xp, grad_weight / divisor, dtype)) if return_grad else loss
+    loss = items if reduction == "none" else ar.total(quiet(xp, items), divisor)
+    loss = _cast(xp, loss, dtype)
+    return (loss, _cast(xp, grad_x / divisor, dtype), _cast(xp, grad_weight / divisor, dtype)) if return_grad else loss
 
 
 @over_views()
@@ -163,4 +163,8 @@ def elementwise(array, name, function):
     if is_numpy_namespace(xp) and array.dtype == np.float32:
         array = array.astype(np.float64)
     with np.errstate(all="ignore"):
-        return cast(xp, ar.value(function(ar, ar.number(array))), dtype)
+        return _cast(xp, ar.value(function(ar, ar.number(array))), dtype)
+
+
+def _cast(xp, result, dtype):
+    return cast(xp, result, dtype)
