@@ -9,7 +9,7 @@ BIN    := .venv/bin
 help:
 	@echo "make demo    softmax regression on real handwritten digits: tables here, pictures in demo/"
 	@echo "make test    the whole test suite (one file: make test ARGS=tests/test_edges.py)"
-	@echo "make test-libraries  what the suite runs over array libraries, over PyTorch and JAX"
+	@echo "make test-libraries  what the suite runs over array libraries, over PyTorch, JAX and CuPy (no GPU needed)"
 	@echo "make test-cuda  compile every CUDA kernel with NVRTC (no GPU needed), and CuPy's part of the suite"
 	@echo "make lint    ruff, cython-lint, mypy, numpydoc"
 	@echo "make errors  the worst error of every function on the hard inputs of the tests, in ulps"
@@ -21,11 +21,13 @@ demo: .venv/built .venv/group-demo
 	$(BIN)/python examples/digits.py $(ARGS)
 
 test: .venv/built .venv/group-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m "not cuda" $(ARGS)
 
 # A torch that is in .venv already is kept: whoever wants a CPU build installs it there first (CONTRIBUTING.md).
-test-libraries: .venv/built .venv/group-test .venv/group-libraries
-	$(BIN)/python -m pytest --libraries -m libraries $(ARGS)
+# All kernels are compiled by test-cuda: NVRTC needs an hour for them.
+test-libraries: .venv/built .venv/group-test .venv/group-libraries .venv/group-cuda
+	$(BIN)/python -m pytest --libraries -m "libraries or cuda" --deselect tests/test_cuda_compile.py::test_compiles \
+		$(ARGS)
 
 test-cuda: .venv/built .venv/group-test .venv/group-cuda
 	$(BIN)/python -m pytest tests/test_cuda_compile.py tests/test_cupy_emulated.py tests/test_gpu.py $(ARGS)

@@ -5,7 +5,7 @@ import math
 import operator
 
 import numpy as np
-from array_api_compat import device, is_jax_namespace, is_numpy_namespace
+from array_api_compat import device, is_dask_namespace, is_jax_namespace, is_numpy_namespace
 
 from ._libraries import check_together, library_name, namespace, namespace_of
 
@@ -21,11 +21,16 @@ def dtype_name(dtype):
 
 @functools.cache
 def kernels_of(kind):
-    """The module with the kernels for arrays of this very type, besides NumPy's; None where there is none."""
-    if kind.__name__ == "ndarray" and kind.__module__.split(".")[0] == "cupy":
+    """Who has kernels for arrays of this very type, besides NumPy's; None where nobody has."""
+    root = kind.__module__.partition(".")[0]
+    if kind.__name__ == "ndarray" and root == "cupy":
         from . import _cupy
 
         return _cupy
+    if root in ("torch", "jax", "jaxlib"):
+        from ._lent import lender_of
+
+        return lender_of(kind)
     return None
 
 
@@ -110,7 +115,29 @@ def promote(values):
     compute = xp.float32 if dtype_name(dtype) in _NARROW else dtype
     for name, value in weak.items():
         arrays[name] = xp.asarray(value, dtype=compute, device=None if like is None else device(like))
-    return xp, {n: x if x.dtype == compute else xp.astype(x, compute) for n, x in arrays.items()}, dtype
+    arrays = {n: x if x.dtype == compute else xp.astype(x, compute) for n, x in arrays.items()}
+    return xp, {n: quiet(xp, x) for n, x in arrays.items()}, dtype
+
+
+def quiet(xp, x):
+    """x, with which nothing warns of infinities or underflow: Dask computes when np.errstate is long over."""
+    if not is_dask_namespace(xp):
+        return x
+    from . import _dask
+
+    return _dask.quiet(x)
+
+
+def cast(xp, result, dtype):
+    """A result in the dtype of the user's arrays, None where it has it already; a NumPy scalar for no dimensions."""
+    if is_dask_namespace(xp):
+        from . import _dask
+
+        result = _dask.plain(result)
+    if dtype is not None and result.dtype != dtype:
+        with np.errstate(all="ignore"):
+            result = xp.asarray(result).astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
+    return result[()] if is_numpy_namespace(xp) and result.ndim == 0 else result
 
 
 def convert(values):

@@ -19,6 +19,7 @@ from ._arrays import (
     as_floor,
     as_mask,
     as_temperature,
+    cast,
     convert,
     dtype_name,
     is_complex,
@@ -40,28 +41,44 @@ def accelerated(definition):
     function
         The door, with the definition's name, docstring and signature.
     """
-    return _behind_door(definition, _complete)
+    return _accelerated(definition, _complete)
 
 
-def _behind_door(definition, complete):
+def _accelerated(definition, complete):
     door = getattr(_native, definition.__name__)
     signature = inspect.signature(definition)
 
-    name = definition.__name__
-
-    @functools.wraps(definition)
-    def hand_back(*args, **kwargs):
-        kernels = kernels_of(type(args[0]))
-        if kernels is not None:
-            result = kernels.answer(name, *args, **kwargs)
-            if result is not None:
-                return result
+    def answer(*args, **kwargs):
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         return complete(door, definition, bound.arguments)
 
-    _native.register(definition.__name__, hand_back)
-    return functools.update_wrapper(door, definition)
+    return behind_door(functools.update_wrapper(answer, definition))
+
+
+def behind_door(complete):
+    """Put the compiled door of the same name, and the kernels of other libraries, before a function.
+
+    Parameters
+    ----------
+    complete : function
+        A public function that answers every call; its first argument is an array.
+
+    Returns
+    -------
+    function
+        The door, with the function's name, docstring and signature.
+    """
+    name = complete.__name__
+    door = getattr(_native, name)
+
+    def hand_back(*args, **kwargs):
+        kernels = kernels_of(type(args[0]))
+        result = None if kernels is None else kernels.answer(name, *args, **kwargs)
+        return complete(*args, **kwargs) if result is None else result
+
+    _native.register(name, hand_back)
+    return functools.update_wrapper(door, complete)
 
 
 def accelerated_along(definition):
@@ -77,7 +94,7 @@ def accelerated_along(definition):
     function
         The door, with the definition's name, docstring and signature.
     """
-    return _behind_door(definition, _complete_along)
+    return _accelerated(definition, _complete_along)
 
 
 def _complete(door, definition, given):
@@ -98,8 +115,8 @@ def _complete(door, definition, given):
     if not call["axis"]:
         return _complete_single(xp, door, given, call, [*names, "where"], dtype)
 
-    cast = dtype != x.dtype
-    if cast:
+    casts = dtype != x.dtype
+    if casts:
         call["out"] = None
     takes = is_numpy_namespace(xp) and dtype_name(x.dtype) in ("float32", "float64")
     if takes and _changed(given, call):
@@ -110,7 +127,7 @@ def _complete(door, definition, given):
         if result is None:
             with np.errstate(all="ignore"):  # infinities, NaN and underflow are answers here, not accidents
                 result = definition(**call)
-    return _finish(xp, result, dtype if cast else None, given["out"], call["out"])
+    return _finish(xp, result, dtype if casts else None, given["out"], call["out"])
 
 
 def _offer(name, x, call):
@@ -119,7 +136,8 @@ def _offer(name, x, call):
     if kernels is None:
         return None
     positional = [call[name] for name in ("b", "keepdims", "return_sign") if name in call]
-    options = {name: call[name] for name in ("temperature", "floor", "where") if name in call}
+    names = ("temperature", "floor", "where", "reverse", "exclusive")
+    options = {name: call[name] for name in names if name in call}
     return kernels.answer(name, x, call["axis"], *positional, **options)
 
 
@@ -168,8 +186,10 @@ def _complete_along(door, definition, given):
     if is_numpy_namespace(xp) and dtype_name(x.dtype) in ("float32", "float64"):
         result = door(**call)
     else:
-        with np.errstate(all="ignore"):
-            result = definition(**call)
+        result = _offer(definition.__name__, x, call)
+        if result is None:
+            with np.errstate(all="ignore"):
+                result = definition(**call)
     return _finish(xp, result if result.shape == shape else xp.reshape(result, shape), dtype, given["out"], None)
 
 
@@ -181,11 +201,8 @@ def _finish(xp, result, dtype, out, written):
         return (_finish(xp, value, dtype, out, written), *others)
     if out is not None and written is out:
         return result
-    if dtype is not None and result.dtype != dtype:
-        result = xp.asarray(result).astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
-    if out is not None:
-        return write(out, result)
-    return result[()] if is_numpy_namespace(xp) and result.ndim == 0 else result
+    result = cast(xp, result, dtype)
+    return result if out is None else write(out, result)
 
 
 def _complete_masked(door, given, names):

@@ -69,7 +69,9 @@ def answers(condition):
     xp = namespace(condition)
     if xp is None:  # a scalar of NumPy
         return bool(condition)
-    if is_jax_namespace(xp) or is_dask_namespace(xp) or "cpu" not in str(device(condition)).lower():
+    if is_dask_namespace(xp) or (is_jax_namespace(xp) and isinstance(condition, sys.modules["jax"].core.Tracer)):
+        return False
+    if "cpu" not in str(device(condition)).lower():
         return False
     try:
         return bool(condition)

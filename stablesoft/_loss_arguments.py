@@ -4,15 +4,14 @@ Labels are checked where their values can be seen without waiting for anything: 
 CPU. A lazy library or a GPU gets NaN for a label out of range.
 """
 
-import functools
 import math
 import operator
 
 import numpy as np
 from array_api_compat import is_numpy_namespace
 
-from . import _native
-from ._arrays import as_array, convert, dtype_name
+from ._arrays import as_array, cast, convert, dtype_name
+from ._dispatch import behind_door
 from ._libraries import answers, namespace
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -32,9 +31,7 @@ def accelerated_loss(complete):
     function
         The door, with the name, docstring and signature of the public function.
     """
-    door = getattr(_native, complete.__name__)
-    _native.register(complete.__name__, complete)
-    return functools.update_wrapper(door, complete)
+    return behind_door(complete)
 
 
 @functools.cache
@@ -214,7 +211,5 @@ def cast_back(xp, result, dtype):
     """Loss, or loss and gradient, in the dtype that the user's logits ask for."""
     if isinstance(result, tuple):
         return tuple([cast_back(xp, one, dtype) for one in result])
-    if result.dtype != dtype:
-        result = result.astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
-    return result[()] if is_numpy_namespace(xp) and result.ndim == 0 else result
+    return cast(xp, result, dtype)
 

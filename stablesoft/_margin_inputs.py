@@ -6,7 +6,8 @@ import operator
 import numpy as np
 from array_api_compat import is_numpy_namespace
 
-from ._arrays import _as_number, as_array, dtype_name, is_complex, promote
+from ._arrays import _as_number, as_array, cast, dtype_name, is_complex, promote, quiet
+from ._lent import over_views
 from ._libraries import answers
 from ._margin_core import evaluate
 from ._margin_numbers import Paired, Plain, at_labels
@@ -103,6 +104,7 @@ def _as_labels(xp, labels, x, classes):
     return labels if dtype_name(labels.dtype) in ("int32", "int64") else xp.astype(labels, xp.int32)
 
 
+@over_views(promoted=1)
 def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, gradient):
     """What all margin losses share.
 
@@ -146,7 +148,7 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
         items = xp.where(xp.any(at_labels(xp, labels, weight.shape[0]), axis=1), items, math.nan)
 
     divisor = max(1, x.shape[0]) if reduction == "mean" else 1
-    loss = items if reduction == "none" else ar.total(items, divisor)
+    loss = items if reduction == "none" else ar.total(quiet(xp, items), divisor)
     loss = _cast(xp, loss, dtype)
     if not return_grad:
         return loss
@@ -158,6 +160,7 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
     return loss, _cast(xp, grad_x, dtype), _cast(xp, grad_weight, dtype)
 
 
+@over_views()
 def elementwise(array, name, function):
     """function(arithmetic, number) of each element, in the array's dtype."""
     xp, arrays, dtype = promote({name: array})
@@ -175,7 +178,4 @@ def elementwise(array, name, function):
 
 
 def _cast(xp, result, dtype):
-    with np.errstate(all="ignore"):
-        if result.dtype != dtype:
-            result = result.astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
-    return result[()] if is_numpy_namespace(xp) and result.ndim == 0 else result
+    return cast(xp, result, dtype)

@@ -46,18 +46,23 @@ class Elementwise:
             raise TypeError(f"{self.__name__} takes {next(iter(others))} with NumPy arrays only")
         if len(args) != len(self._names):
             raise TypeError(f"{self.__name__} takes {len(self._names)} arrays, not {len(args)}")
-        kernels = kernels_of(type(args[0]))
-        if kernels is not None:
-            result = kernels.answer_elementwise(self.__name__, args, out)
-            if result is not None:
-                return result
+        result = self._offer(args, out)
+        if result is not None:
+            return result
         xp, arrays, dtype = convert(dict(zip(self._names, args, strict=True)))
         if xp.isdtype(dtype, "complex floating"):
             raise TypeError(f"{self.__name__} takes real numbers, not {dtype}")
-        result = self.definition(xp, **arrays)
+        result = self._offer(tuple(arrays.values()), None)
+        if result is None:
+            result = self.definition(xp, **arrays)
         if result.dtype != dtype:
             result = xp.astype(result, dtype)
         return result if out is None else write(out, result)
+
+    def _offer(self, args, out):
+        """The result of the library's own kernels, None where they do not take the arrays."""
+        kernels = kernels_of(type(args[0]))
+        return None if kernels is None else kernels.answer_elementwise(self.__name__, args, out)
 
     def __getattr__(self, name):
         return getattr(object.__getattribute__(self, "_ufunc"), name)

@@ -25,6 +25,7 @@ import math
 import numpy as np
 
 from ._arrays import as_array, dtype_name
+from ._lent import over_views
 from ._loss_answers import answer_sigmoid, answer_softmax
 from ._loss_arguments import as_axis, as_flag, as_ignored, as_logits, as_number, as_real, cast_back, is_kind
 from ._loss_masks import join, split
@@ -36,6 +37,7 @@ NORMALIZATIONS = ("full", "valid", "batch_size", "none")
 CAP = 87.3365447505531  # 126 ln 2, rounded: -log(FLT_MIN), from which Caffe bounds the probability below
 
 
+@over_views()
 def softmax_with_loss(
     data,
     label,
@@ -162,6 +164,7 @@ def softmax_with_loss(
     return cast_back(xp, result, dtype)
 
 
+@over_views()
 def sigmoid_cross_entropy_loss(
     data, target, *, ignore_label=None, normalize=None, normalization=None, loss_weight=1.0, return_grad=False
 ):

@@ -34,7 +34,7 @@ def pytest_addoption(parser):
 
 def pytest_generate_tests(metafunc):
     chosen = [library for library in Library if library.light or metafunc.config.getoption("libraries")]
-    usual = [library for library in chosen if library is not Library.JAX]
+    usual = chosen
     apart = [library for library in chosen if library.has_devices]
     for name, values in (("library", usual), ("library_with_devices", apart)):
         if name in metafunc.fixturenames:

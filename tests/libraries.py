@@ -17,14 +17,20 @@ class Library(enum.Enum):
     STRICT = "array_api_strict"
     UNKNOWN = "unknown"  # one that speaks the standard and that nobody has heard of
     DASK = "dask.array"
-    TORCH = "torch"
-    JAX = "jax.numpy"  # operation by operation, each compiled alone: slow, so it is used where it matters
+    TORCH = "torch"  # lent to the kernels
+    AUTOGRAD = "torch.autograd"  # tensors that require a gradient
+    JAX = "jax.numpy"  # lent, too; otherwise operation by operation, each compiled alone: slow
     JIT = "jax.jit"
 
     @property
     def light(self):
         """Whether `make test` has it; the others are installed by `make test-libraries`."""
         return self in (Library.STRICT, Library.UNKNOWN, Library.DASK)
+
+    @property
+    def lent(self):
+        """Whether arrays of float32 and float64 go to the kernels, so that results have NumPy's bits."""
+        return self in (Library.TORCH, Library.JAX)
 
     @property
     def has_devices(self):
@@ -40,14 +46,15 @@ class Library(enum.Enum):
             os.environ.setdefault("XLA_FLAGS", flags)
             importlib.import_module("jax").config.update("jax_enable_x64", True)
             return importlib.import_module("jax.numpy")
-        return importlib.import_module(self.value)
+        return importlib.import_module("torch" if self is Library.AUTOGRAD else self.value)
 
     def array(self, array):
         """A NumPy array in this library; in Dask, in blocks of 2, 3, ... elements along its axes."""
         array = np.asarray(array)
         if self is Library.DASK:
             return self.load().from_array(array, chunks=tuple(range(2, 2 + array.ndim)))
-        return self.load().asarray(array.copy())
+        array = self.load().asarray(array.copy())
+        return array.requires_grad_() if self is Library.AUTOGRAD and array.dtype.is_floating_point else array
 
     @property
     def kind(self):
@@ -58,6 +65,8 @@ class Library(enum.Enum):
         assert isinstance(array, self.kind), f"{type(array)} is no array of {self.value}"
         if self is Library.DASK:
             return np.asarray(array.compute(scheduler="synchronous"))
+        if self is Library.AUTOGRAD:
+            return array.detach().numpy()
         return array.array if self is Library.UNKNOWN else np.asarray(array)
 
     def run(self, function, *arrays):

@@ -111,7 +111,7 @@ def test_out():
 
 
 @pytest.mark.parametrize(("out", "error", "message"), [
-    (np.empty((3, 4)), TypeError, "out must be an array of the input's library"),
+    (np.empty((3, 4)), TypeError, "out is an array of numpy and the input one of cupy"),
     (hosted(np.empty((4, 3))), ValueError, "out must have shape"),
     (hosted(np.empty((3, 4), "float32")), TypeError, "out must have dtype"),
     (hosted(np.empty((3, 4)), device=1), ValueError, "device 1"),

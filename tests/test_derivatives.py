@@ -1,5 +1,6 @@
 """Derivatives by torch and JAX through the definitions: right, also of second order and at ties, and finite."""
 
+import importlib
 import math
 
 import numpy as np
@@ -249,3 +250,4 @@ def test_library_is_complete():
     """All are installed where this file runs: what is missing is a failure."""
     for library in Library:
         library.load()
+    importlib.import_module("cupy")
