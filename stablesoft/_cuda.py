@@ -22,6 +22,7 @@ OPERATIONS = ("softmax", "log_softmax", *REDUCTIONS)
 _COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp with a count
 UNARY = ("expit", "log_expit", "softplus", "logit", "log1mexp")
 BINARY = ("logaddexp", "logsubexp")
+CROSS_ENTROPY, SIGMOID = "cross_entropy", "sigmoid_cross_entropy"
 _TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
 BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
 MOST_THREADS = 256  # of a block that holds one row, or columns
@@ -60,12 +61,17 @@ class Kernel(NamedTuple):
     threads: int  # of a block, at most
     blocks: int  # on a multiprocessor at once, at least: leaves 65536 / (threads * blocks) registers to a thread
     body: str
+    macro: str = "SS_KERNEL"
+
+    def line(self, name):
+        """The kernel in C."""
+        return f"{self.macro}({name}, {self.threads}, {self.blocks}, {self.body})"
 
 
 @functools.cache
 def kernels():
     """{name: Kernel} of all."""
-    found = {}
+    found = _loss_kernels()
     for operation in _COMPILED:
         for dtype, pieces in _ROWS.items():
             head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
@@ -96,11 +102,34 @@ def kernels():
     return found
 
 
+def _loss_kernels():
+    found = {}
+
+    def add(name, threads, blocks, body):
+        found[name] = Kernel(threads, blocks, f"({body})", "SS_LOSS_KERNEL")
+
+    for dtype, pieces in _ROWS.items():
+        short, chunks = _TYPES[dtype], np.dtype(dtype).itemsize // 2
+        for lanes, each in pieces:
+            bounds = (BLOCK, 4 if each * 16 // np.dtype(dtype).itemsize < 16 else 3) if lanes else (MOST_THREADS, 2)
+            body = f"label_rows<{short}, {lanes}, {each}>(x, y, a, g, o)"
+            add(_rows_name(CROSS_ENTROPY, dtype, lanes, each), *bounds, body)
+        for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
+            body = f"label_stream<{short}, {lanes}, {chunks}>(x, y, a, g, o)"
+            add(f"{CROSS_ENTROPY}_{dtype}_{kind}", MOST_THREADS, 2, body)
+        add(f"{CROSS_ENTROPY}_{dtype}_finish", CONCLUDING_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
+        add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}>(x, y, a, g, o)")
+        add(f"{SIGMOID}_{dtype}_finish", CONCLUDING_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
+    add(f"{CROSS_ENTROPY}_count", CONCLUDING_THREADS, 1, "count_labels(a, g, o)")
+    add(f"{CROSS_ENTROPY}_sum", MOST_THREADS, 2, "sum_items(a, g)")
+    return found
+
+
 def _rows_name(operation, dtype, lanes, chunks):
     return f"{operation}_{dtype}_rows_{lanes or 'block'}_{chunks}"
 
 
-def _collapse(dims):
+def collapse(dims):
     """(length, steps...) of dimensions, outermost first, without those of length 1, joined where strides allow it."""
     kept = []
     for length, *steps in dims:
@@ -112,7 +141,7 @@ def _collapse(dims):
     return kept
 
 
-def _geometry(kept, reduced, **fields):
+def geometry_of(kept, reduced, **fields):
     geometry = np.zeros((), GEOMETRY)
     for name, value in fields.items():
         geometry[name] = value
@@ -142,25 +171,15 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
     Plan or None
         None where the kernels do not take the call.
     """
-    dims = list(zip(shape, steps_x, steps_y))
-    kept = _collapse(dim for i, dim in enumerate(dims) if i not in axes) or [(1, 0, 0)]
-    reduced = _collapse(dims[i] for i in sorted(axes)) or [(1, 0, 0)]
-    if len(kept) > DIMS or len(reduced) > DIMS:
-        return None
-    rows, n = math.prod(dim[0] for dim in kept), math.prod(dim[0] for dim in reduced)
-    if n >= MOST_LENGTH or rows >= MOST_ROWS:
-        return None
-    size = np.dtype(dtype).itemsize
     reduces = operation in REDUCTIONS
-    contiguous = len(reduced) == 1 and (n == 1 or (reduced[0][1] == size and (reduces or reduced[0][2] == size)))
-    starts = [step for dim in kept for step in (dim[1:2] if reduces else dim[1:])]
-    fields = {"rows": rows, "n": n, "count": n if operation == "logmeanexp" else 1}
+    layout = lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes=not reduces)
+    if layout is None:
+        return None
+    kept, reduced, fields, columns = layout
+    rows, n = fields["rows"], fields["n"]
+    fields["count"] = n if operation == "logmeanexp" else 1
     operation = "logsumexp" if reduces else operation
-    fields["vector"] = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
-    if kept[-1][1] == size and kept[-1][0] >= COLUMNS and not contiguous:
-        launches, more = _lay_columns(operation, dtype, rows, n)
-    else:
-        launches, more = _lay_rows(operation, dtype, rows, n)
+    launches, more = (lay_columns if columns else lay_rows)(operation, dtype, rows, n)
     fields.update(more)
     if reduces:  # the ladder's geometry has a share of its own
         share = max(8, -(-rows // LADDER_BLOCKS))
@@ -168,12 +187,33 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
         launches = (*launches, ladder)
         fields["ladder_share"] = share
     parts = fields.get("parts", 0)
-    return Plan(launches, _geometry(kept, reduced, **fields), rows * (4 * parts + 6) if parts else 0)
+    return Plan(launches, geometry_of(kept, reduced, **fields), rows * (4 * parts + 6) if parts else 0)
+
+
+def lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes):
+    """Kept and reduced dimensions, fields of the geometry, and whether neighbours in memory are neighbouring rows'.
+
+    `writes`: there is a result for each element. None where the kernels do not take the call.
+    """
+    dims = list(zip(shape, steps_x, steps_y))
+    kept = collapse(dim for i, dim in enumerate(dims) if i not in axes) or [(1, 0, 0)]
+    reduced = collapse(dims[i] for i in sorted(axes)) or [(1, 0, 0)]
+    if len(kept) > DIMS or len(reduced) > DIMS:
+        return None
+    rows, n = math.prod(dim[0] for dim in kept), math.prod(dim[0] for dim in reduced)
+    if n >= MOST_LENGTH or rows >= MOST_ROWS:
+        return None
+    size = np.dtype(dtype).itemsize
+    contiguous = len(reduced) == 1 and (n == 1 or (reduced[0][1] == size and (not writes or reduced[0][2] == size)))
+    starts = [step for dim in kept for step in (dim[1:] if writes else dim[1:2])]
+    vector = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
+    columns = kept[-1][1] == size and kept[-1][0] >= COLUMNS and not contiguous
+    return kept, reduced, {"rows": rows, "n": n, "vector": vector}, columns
 
 
 def plan_elementwise(name, dtype, shape, steps, aligned):
     """How to compute an elementwise function; `steps` are the strides of the arguments, then of the result."""
-    dims = _collapse(zip(shape, *steps)) or [(1, *(0 for _ in steps))]
+    dims = collapse(zip(shape, *steps)) or [(1, *(0 for _ in steps))]
     count, size = math.prod(shape), np.dtype(dtype).itemsize
     if len(dims) > DIMS or count >= MOST_ELEMENTS:
         return None
@@ -182,12 +222,12 @@ def plan_elementwise(name, dtype, shape, steps, aligned):
     grid = -(-count // (threads * (16 // size)))
     kept = [(dim[0], dim[1], dim[-1]) for dim in dims]
     second = [(1, dim[2], 0) for dim in dims] if len(steps) == 3 else []
-    geometry = _geometry(kept, second, rows=count, n=1, vector=vector)
+    geometry = geometry_of(kept, second, rows=count, n=1, vector=vector)
     return Plan((Launch(f"{name}_{dtype}", (grid, 1), (threads, 1)),), geometry, 0)
 
 
-def _lay_rows(operation, dtype, rows, n):
-    """Neighbours in memory are one row's, or nobody's: a group of threads to a row."""
+def lay_rows(operation, dtype, rows, n, shared=True):
+    """Neighbours in memory are one row's, or nobody's: a group of threads to a row; `shared`: or several blocks."""
     for lanes, chunks in _ROWS[dtype]:
         items = chunks * 16 // np.dtype(dtype).itemsize
         name = _rows_name(operation, dtype, lanes, chunks)
@@ -195,18 +235,18 @@ def _lay_rows(operation, dtype, rows, n):
             return (Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1)),), {}
         if not lanes and n <= MOST_THREADS * items:
             return (Launch(name, (rows, 1), (-(-n // (32 * items)) * 32, 1)),), {}
-    parts = min(CONCLUDING_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE)
+    parts = min(CONCLUDING_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE) if shared else 1
     return _lay_stream(f"{operation}_{dtype}_long", rows, n, parts, (1, MOST_THREADS))
 
 
-def _lay_columns(operation, dtype, rows, n):
+def lay_columns(operation, dtype, rows, n, shared=True):
     """Neighbours in memory are neighbouring rows': a thread, or several above each other, to a row."""
     height = 1
     while height < MOST_HEIGHT and n > 64 * height:
         height *= 2
     width = min(128, MOST_THREADS // height)
     blocks = -(-rows // width)
-    parts = min(MOST_COLUMN_PARTS, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height)
+    parts = min(MOST_COLUMN_PARTS, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height) if shared else 1
     return _lay_stream(f"{operation}_{dtype}_columns", rows, n, parts, (width, height))
 
 
@@ -242,10 +282,10 @@ def folder():
 INCLUDES = (
     "operations.h", "isa/vec_cuda.h", "ladder.c", "ladder.h",
     *(f"ladder_{name}.h" for name in ("limbs", "const", "exp", "log")),
-    *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "elementwise")),
-    *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64")),
+    *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
+    *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic")),
     *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),
-    "cuda/nvrtc.h",
+    *(f"cuda/{name}.cuh" for name in ("items", "losses", "sigmoid")), "cuda/nvrtc.h",
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -262,9 +302,11 @@ def source(names):
     known = kernels()
     elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
     ladder = any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
+    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "losses", "sigmoid")]
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
-    lines += [f"SS_KERNEL({name}, {', '.join(map(str, known[name]))})" for name in names]
+    lines += losses if any(known[name].macro == "SS_LOSS_KERNEL" for name in names) else []
+    lines += [known[name].line(name) for name in names]
     return "\n".join([*lines, ""])
 
 

@@ -48,14 +48,16 @@ def answer(operation, x, axis, *rest, out=None, **options):
     x : cupy.ndarray
         Its first argument.
     axis : object
-        Its second.
+        Its second; the labels or targets of a loss.
     *rest, **options : object
         The others: `b`, `keepdims`, `return_sign` by position, the rest by name.
     out : object
         Where the result goes, None for a new array.
     """
     if operation not in _cuda.OPERATIONS:
-        return None
+        from . import _cupy_losses  # which imports this module
+
+        return _cupy_losses.answer(operation, x, axis, *rest, **options)
     dtype = _DTYPES.get(x.dtype.char)
     keepdims = False
     if rest:
@@ -195,10 +197,14 @@ def _remember(key, plan):
     if plan is None:
         return None
     launches = tuple((_function(launch.kernel), launch.grid, launch.block) for launch in plan.launches)
+    return _keep(key, _Call(launches, CNumpyArray(plan.geometry), plan.geometry, plan.parts))
+
+
+def _keep(key, call):
     if len(_plans) >= _MOST_PLANS:
         _plans.clear()
-    _plans[key] = _Call(launches, CNumpyArray(plan.geometry), plan.geometry, plan.parts)
-    return _plans[key]
+    _plans[key] = call
+    return call
 
 
 # ---- from source to function ----

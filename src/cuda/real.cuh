@@ -87,6 +87,10 @@ template <> struct arithmetic<float> {
     static inline void add(sum *s, vd term) { s->hi = v_add(s->hi, term); }
     static inline vd end(const sum *s) { return s->hi; }
     static inline vd join(vd a, vd b) { return v_add(a, b); }
+    static inline vd product(vpair term, vpair factor) { return product_f32(term, factor); }
+    typedef scaled_f32 scaled;
+    static inline scaled scale_factor(vpair factor, vd d) { return scale_factor_f32(factor, d); }
+    static inline vd scaled_product(vpair term, scaled factor) { return scaled_product_f32(term, factor); }
     static inline vpair reciprocal(vpair sum) { return reciprocal_f32(sum); }
     static inline vpair excess(vd peak, vpair rest, vd exponent) { return excess_f32(peak, rest, exponent); }
 };
@@ -122,6 +126,10 @@ template <> struct arithmetic<double> {
         vpair high = ss_two_sum(a.hi, b.hi);
         return ss_fast_two_sum(high.hi, v_add(high.lo, v_add(a.lo, b.lo)));
     }
+    static inline vd product(vpair term, vpair factor) { return product_f64(term, factor); }
+    typedef scaled_f64 scaled;
+    static inline scaled scale_factor(vpair factor, vd d) { return scale_factor_f64(factor, d); }
+    static inline vd scaled_product(vpair term, scaled factor) { return scaled_product_f64(term, factor); }
     static inline vpair reciprocal(vpair sum) { return reciprocal_f64(sum); }
     static inline vpair excess(vd peak, vpair rest, vd exponent) { return excess_f64(peak, rest, exponent); }
 };
@@ -196,6 +204,13 @@ template <class T, int CHUNKS> struct items {
     inline int64_t place(int item) const
     {
         return vector ? first + (int64_t)(item / V * size + rank) * V + item % V : first + (int64_t)item * size + rank;
+    }
+
+    /* The item that has this place in the first stretch, or -1 where it is another thread's. */
+    inline int item_at(int64_t place) const
+    {
+        const int chunk = vector ? (int)place / V : (int)place;
+        return chunk % size != rank ? -1 : vector ? chunk / size * V + (int)place % V : chunk / size;
     }
 
     /* -inf beyond the end. at(i): the offset of element i where it is not contiguous. */
