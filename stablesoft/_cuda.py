@@ -111,7 +111,8 @@ def _loss_kernels():
     for dtype, pieces in _ROWS.items():
         short, chunks = _TYPES[dtype], np.dtype(dtype).itemsize // 2
         for lanes, each in pieces:
-            bounds = (BLOCK, 4 if each * 16 // np.dtype(dtype).itemsize < 16 else 3) if lanes else (MOST_THREADS, 2)
+            many = each == 4 or each * 16 // np.dtype(dtype).itemsize == 16
+            bounds = (BLOCK, 3 if many else 4) if lanes else (MOST_THREADS, 2)
             body = f"label_rows<{short}, {lanes}, {each}>(x, y, a, g, o)"
             add(_rows_name(CROSS_ENTROPY, dtype, lanes, each), *bounds, body)
         for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):

@@ -6,9 +6,10 @@
 #include "loops/loss_sums.inc.h"
 
 /* What a loss is asked for beside ss_geometry. ignored: a label, where `ignores` says so. label_bytes: negative for
-   unsigned ones. weight_single: the weights are floats. summed: there is a reduction. counted: what a mean divides by is
-   found on the device, in `scratch`, from the weights of the labels if it `weighs`; else scale_hi + scale_lo multiplies the gradient, and divisor divides the loss.
-   factor: of the gradient. cap: the largest loss of a row. blocks: partial sums that were left, 0: none.
+   unsigned ones. weight_single: the weights are floats. summed: there is a reduction. counted: what a mean divides by
+   is found on the device, in `scratch`, from the weights of the labels if it `weighs`; else scale_hi + scale_lo
+   multiplies the gradient, and divisor divides the loss. factor: of the gradient. cap: the largest loss of a row.
+   blocks: partial sums that were left, 0: none.
    weight_steps, positive_steps: strides of the arguments of sigmoid losses over the kept dimensions. */
 typedef struct {
     int64_t ignores, ignored, label_bytes, weight_single, weighs, summed, counted, blocks;

@@ -312,22 +312,29 @@ __noinline__ static void write_again(const ss_geometry *g, ss_place at, const ss
     write_slopes<T, LANES, 1>(*g, at, g->n, *by);
 }
 
+/* What all threads have to know of an ordinary row's slope. */
+typedef struct {
+    vpair factor;
+    double mine; /* at the label */
+    int plain;
+} ss_kept_slope;
+
 /* From the terms that were summed: in units of 2^exponent, the peak's cut off. */
 template <class T, int CHUNKS>
 static inline void write_kept(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine,
                               const typename T::real *value,
                               const typename arithmetic<typename T::real>::term_type *terms, double exponent,
-                              const ss_slope &by)
+                              typename T::real peak, const ss_kept_slope &by, int64_t label)
 {
-    typedef typename T::real real;
-    typedef arithmetic<real> A;
+    typedef arithmetic<typename T::real> A;
     typename T::stored result[items<T, CHUNKS>::COUNT];
-    const typename A::scaled factor = A::scale_factor(by.factor, v_sub(exponent, by.unit));
-    const double top = product(A::term(by.peak, ss_scale_bits(by.unit, A::OFFSET)), by.factor);
-    const int at_label = mine.item_at(by.label);
+    const double unit = ss_exponent((double)peak);
+    const typename A::scaled factor = A::scale_factor(by.factor, v_sub(exponent, unit));
+    const double top = product(A::term((double)peak, ss_scale_bits(unit, A::OFFSET)), by.factor);
+    const int at_label = mine.item_at(label);
 #pragma unroll
     for (int v = 0; v < items<T, CHUNKS>::COUNT; v++) {
-        const double slope = value[v] == (real)by.peak ? top : A::scaled_product(A::pair(terms[v]), factor);
+        const double slope = value[v] == peak ? top : A::scaled_product(A::pair(terms[v]), factor);
         result[v] = T::put(v == at_label ? by.mine : slope);
     }
     mine.store(g, at.y, result);
@@ -383,21 +390,20 @@ static inline void label_rows(const char *x, char *y, const ss_loss_arrays &a, c
         sum.total = ss_pair_sub(sum.total, A::pair(A::term(bound, ss_scale_bits(sum.exponent, 0))));
         sum.total = canonical_total<real>(&sum, &certain); /* not so where an element is NaN */
         if (certain) {
-            ss_slope by;
+            ss_kept_slope slope;
             if (LANES != WHOLE_BLOCK || threadIdx.x < SS_WARP) {
+                ss_slope by;
                 const double at_label = (double)element_of<T>(g, at.x, label.at);
                 const double item = loss_of_label<real>(sum, at_label, label.weight, scale_of(a, o), 0.0, &by);
                 if (lanes::rank() == 0) put_item<T>(a, o, row, item);
+                slope.factor = by.factor;
+                slope.mine = by.mine;
+                slope.plain = by.kind == SS_PLAIN;
             }
             if (!y) return;
-            by = lanes::from_first(by);
-            by.label = label.at;
-            if (by.kind == SS_PLAIN) {
-                write_kept<T, CHUNKS>(g, at, mine, value, terms, sum.exponent, by);
-            } else {
-                const ss_slope slow = by;
-                write_again<T, LANES>(&g, at, &slow);
-            }
+            slope = lanes::from_first(slope);
+            certain = slope.plain;
+            if (certain) write_kept<T, CHUNKS>(g, at, mine, value, terms, sum.exponent, top.first, slope, label.at);
         }
     }
     if (!certain) label_again<T, LANES>(x, y, &a, &g, &o);

@@ -163,18 +163,22 @@ typedef struct {
 static inline ss_place place_of(const ss_geometry &g, const char *x, char *y, int64_t row)
 {
     ss_place at = {x, y};
-    for (int d = (int)g.kept - 1; d >= 0; d--) {
-        const int64_t i = d ? row % g.kept_shape[d] : row;
-        if (d) row /= g.kept_shape[d];
+    SS_ROLLED
+    for (int d = (int)g.kept - 1; d > 0; d--) {
+        const int64_t i = row % g.kept_shape[d];
+        row /= g.kept_shape[d];
         at.x += i * g.kept_x[d];
         at.y += i * g.kept_y[d];
     }
+    at.x += row * g.kept_x[0];
+    at.y += row * g.kept_y[0];
     return at;
 }
 
 static inline int64_t offset_in(int64_t dims, const int64_t *shape, const int64_t *steps, int64_t element)
 {
     int64_t offset = 0;
+    SS_ROLLED
     for (int d = (int)dims - 1; d > 0; d--) {
         offset += element % shape[d] * steps[d];
         element /= shape[d];
@@ -182,9 +186,18 @@ static inline int64_t offset_in(int64_t dims, const int64_t *shape, const int64_
     return offset + element * steps[0];
 }
 
+/* Of an element of a row, which has less than 2^32: divisions of 64 bits would make most of the code of a kernel. */
 static inline int64_t offset_of(const ss_geometry &g, const int64_t *steps, int64_t element)
 {
-    return offset_in(g.reduced, g.reduced_shape, steps, element);
+    int64_t offset = 0;
+    unsigned rest = (unsigned)element;
+    SS_ROLLED
+    for (int d = (int)g.reduced - 1; d > 0; d--) {
+        const unsigned length = (unsigned)g.reduced_shape[d];
+        offset += (int64_t)(rest % length) * steps[d];
+        rest /= length;
+    }
+    return offset + (int64_t)rest * steps[0];
 }
 
 template <class T> static inline typename T::real element_of(const ss_geometry &g, const char *x, int64_t element)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Sigmoid cross-entropy, element by element, over loops/logistic.inc.h. In ss_geometry `rows` counts the elements, which
-   run over the kept dimensions; the strides of the targets stand in reduced_x. Blocks go through the elements in
+   Sigmoid cross-entropy, element by element, over loops/logistic.inc.h. In ss_geometry `rows` counts the elements,
+   which run over the kept dimensions; the strides of the targets stand in reduced_x. Blocks go through the elements in
    turns, so that there are few partial sums. */
 
 #include "loops/logistic.inc.h"
@@ -41,9 +41,11 @@ static inline double loss_of_logit(double x, double target, double weight, doubl
 }
 
 /* Element i of an operand, 1 where there is none. */
-template <class T> static inline double operand_at(const ss_geometry &g, const char *from, const int64_t *steps, int64_t i)
+template <class T>
+static inline double operand_at(const ss_geometry &g, const char *from, const int64_t *steps, int64_t i)
 {
-    return !from ? 1.0 : (double)T::get(*(const typename T::stored *)(from + offset_in(g.kept, g.kept_shape, steps, i)));
+    if (!from) return 1.0;
+    return (double)T::get(*(const typename T::stored *)(from + offset_in(g.kept, g.kept_shape, steps, i)));
 }
 
 template <class T>
@@ -84,7 +86,8 @@ static inline void sigmoid_elements(const char *x, char *y, const ss_loss_arrays
 }
 
 template <class T>
-static inline void finish_sigmoid(const char *x, const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o)
+static inline void finish_sigmoid(const char *x, const ss_loss_arrays &a, const ss_geometry &g,
+                                  const ss_loss_options &o)
 {
     finish_items<T>(a, o, a.scratch + SS_SCRATCH_HEAD, g.rows, [&](int64_t i) {
         return loss_of_logit<typename T::real>(
