@@ -17,6 +17,10 @@ _LISTS = ("kept_shape", "kept_x", "kept_y", "reduced_shape", "reduced_x", "reduc
 # ss_geometry of src/cuda/real.cuh
 GEOMETRY = np.dtype([(name, np.int64) for name in _FIELDS] + [(name, np.int64, (DIMS,)) for name in _LISTS])
 
+# ss_options of src/cuda/options.cuh
+OPTIONS = np.dtype([("logarithm", np.int64), ("kept_mask", np.int64, (DIMS,)), ("reduced_mask", np.int64, (DIMS,)),
+                    ("temperature", np.float64), ("floor", np.float64)])  # fmt: skip
+
 REDUCTIONS = ("logsumexp", "logmeanexp")
 OPERATIONS = ("softmax", "log_softmax", *REDUCTIONS)
 _COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp with a count
@@ -35,6 +39,7 @@ MOST_HEIGHT = 8  # threads to a column
 MOST_COLUMN_PARTS = 64
 ENOUGH_BLOCKS = 528  # 4 for each multiprocessor of a large device: rows that are fewer are cut into parts,
 LEAST_SHARE = 4096  # of so many elements at least
+MOST_WARP_OPTIONS = 1024  # elements of a row with options, for which one warp is enough
 LADDER_BLOCKS = 2112  # of a warp each: 16 for each multiprocessor of a large device
 
 # Rows in registers: threads to a row (0: a block), and pieces of 16 bytes to a thread.
@@ -71,7 +76,7 @@ class Kernel(NamedTuple):
 @functools.cache
 def kernels():
     """{name: Kernel} of all."""
-    found = _loss_kernels()
+    found = {**_loss_kernels(), **_option_kernels()}
     for operation in _COMPILED:
         for dtype, pieces in _ROWS.items():
             head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
@@ -123,6 +128,15 @@ def _loss_kernels():
         add(f"{SIGMOID}_{dtype}_finish", CONCLUDING_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
     add(f"{CROSS_ENTROPY}_count", CONCLUDING_THREADS, 1, "count_labels(a, g, o)")
     add(f"{CROSS_ENTROPY}_sum", MOST_THREADS, 2, "sum_items(a, g)")
+    return found
+
+
+def _option_kernels():
+    found = {}
+    for dtype, short in _TYPES.items():
+        for kind, lanes, threads in (("", "SS_WARP", BLOCK), ("_long", "WHOLE_BLOCK", MOST_THREADS)):
+            body = f"(with_options<{short}, {lanes}>(x, y, mask, g, o))"
+            found[f"options_{dtype}{kind}"] = Kernel(threads, 2, body, "SS_OPTION_KERNEL")
     return found
 
 
@@ -191,14 +205,16 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
     return Plan(launches, geometry_of(kept, reduced, **fields), rows * (4 * parts + 6) if parts else 0)
 
 
-def lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes):
+def lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes, *more):
     """Kept and reduced dimensions, fields of the geometry, and whether neighbours in memory are neighbouring rows'.
 
-    `writes`: there is a result for each element. None where the kernels do not take the call.
+    `writes`: there is a result for each element. `more`: strides of other arrays. None where the kernels do not take
+    the call.
     """
-    dims = list(zip(shape, steps_x, steps_y))
-    kept = collapse(dim for i, dim in enumerate(dims) if i not in axes) or [(1, 0, 0)]
-    reduced = collapse(dims[i] for i in sorted(axes)) or [(1, 0, 0)]
+    dims = list(zip(shape, steps_x, steps_y, *more))
+    none = [(1, *(0 for _ in dims[0][1:]))]
+    kept = collapse(dim for i, dim in enumerate(dims) if i not in axes) or none
+    reduced = collapse(dims[i] for i in sorted(axes)) or none
     if len(kept) > DIMS or len(reduced) > DIMS:
         return None
     rows, n = math.prod(dim[0] for dim in kept), math.prod(dim[0] for dim in reduced)
@@ -206,10 +222,32 @@ def lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes):
         return None
     size = np.dtype(dtype).itemsize
     contiguous = len(reduced) == 1 and (n == 1 or (reduced[0][1] == size and (not writes or reduced[0][2] == size)))
-    starts = [step for dim in kept for step in (dim[1:] if writes else dim[1:2])]
+    starts = [step for dim in kept for step in (dim[1:3] if writes else dim[1:2])]
     vector = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
     columns = kept[-1][1] == size and kept[-1][0] >= COLUMNS and not contiguous
     return kept, reduced, {"rows": rows, "n": n, "vector": vector}, columns
+
+
+def plan_options(operation, dtype, shape, axes, steps_x, steps_y, steps_mask, temperature, floor):
+    """How to compute softmax or log_softmax with a temperature, a floor (0: none) and a mask (None: there is none).
+
+    Returns a Plan, its geometry being that and the options, or None.
+    """
+    none = (0,) * len(shape)
+    layout = lay_out(dtype, shape, axes, steps_x, steps_y, False, True, none if steps_mask is None else steps_mask)
+    if layout is None:
+        return None
+    kept, reduced, fields, _ = layout
+    rows, n = fields["rows"], fields["n"]
+    options = np.zeros((), OPTIONS)
+    options["logarithm"], options["temperature"], options["floor"] = operation == "log_softmax", temperature, floor
+    for kind, dims in (("kept_mask", kept), ("reduced_mask", reduced)):
+        options[kind][: len(dims)] = [dim[3] for dim in dims]
+    name, grid, threads = f"options_{dtype}", -(-rows * COLUMNS // BLOCK), BLOCK
+    if n > MOST_WARP_OPTIONS:
+        name, grid, threads = f"{name}_long", rows, MOST_THREADS
+    launches = (Launch(name, (grid, 1), (threads, 1)),)
+    return Plan(launches, (geometry_of(kept, reduced, **fields), options), 0)
 
 
 def plan_elementwise(name, dtype, shape, steps, aligned):
@@ -284,9 +322,9 @@ INCLUDES = (
     "operations.h", "isa/vec_cuda.h", "ladder.c", "ladder.h",
     *(f"ladder_{name}.h" for name in ("limbs", "const", "exp", "log")),
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
-    *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic")),
+    *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
     *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),
-    *(f"cuda/{name}.cuh" for name in ("items", "losses", "sigmoid")), "cuda/nvrtc.h",
+    *(f"cuda/{name}.cuh" for name in ("items", "losses", "sigmoid", "options")), "cuda/nvrtc.h",
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -307,6 +345,7 @@ def source(names):
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
     lines += losses if any(known[name].macro == "SS_LOSS_KERNEL" for name in names) else []
+    lines += ['#include "cuda/options.cuh"'] * any(known[name].macro == "SS_OPTION_KERNEL" for name in names)
     lines += [known[name].line(name) for name in names]
     return "\n".join([*lines, ""])
 

@@ -64,10 +64,12 @@ def answer(operation, x, axis, *rest, out=None, **options):
         b, keepdims, return_sign = rest if len(rest) == 3 else (None, rest[0], False)
         if b is not None or return_sign is not False or type(keepdims) is not bool:
             return None
-    temperature = options.pop("temperature", 1.0)
-    plain = type(temperature) in (int, float) and temperature == 1 and all(one is None for one in options.values())
-    if not plain or dtype is None or x.size == 0:
+    if dtype is None or x.size == 0:
         return None
+    if options and not _plain(**options):
+        from . import _cupy_options
+
+        return _cupy_options.answer(operation, x, axis, keepdims, out, **options)
     axes = _axes(axis, x.ndim)
     if not axes:
         return None
@@ -83,6 +85,11 @@ def answer(operation, x, axis, *rest, out=None, **options):
         return _run(operation, dtype, x, axes, shape, keepdims, out)
     with x.device:
         return _run(operation, dtype, x, axes, shape, keepdims, out)
+
+
+def _plain(temperature=1.0, floor=None, where=None):
+    """Whether the options are those that a call without any has."""
+    return where is None and floor is None and type(temperature) in (int, float) and temperature == 1
 
 
 def answer_elementwise(name, arrays, out=None):

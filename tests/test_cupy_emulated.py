@@ -39,7 +39,8 @@ class Launches:
 
     def __call__(self, name):
         def launch(grid, block, arguments):
-            run = self.library.launch if len(arguments) == 4 else self.library.launch_loss
+            library = self.library
+            run = {4: library.launch, 5: library.launch_options, 9: library.launch_loss}[len(arguments)]
             self.made.append(name)
             pointers = [ctypes.c_void_p(one if isinstance(one, int) else one.ptr) for one in arguments]
             run(getattr(self.library, name), *grid, *block, *pointers)
@@ -126,8 +127,10 @@ def test_bad_out(device, out, error, message):
 def test_declined(device):
     """What the kernels do not take, the definition gets."""
     x = hosted(np.ones((3, 4)))
-    for options in ({"temperature": 2.0}, {"floor": 0.5}, {"floor": 1.0}, {"where": True}):
+    for options in ({"temperature": "2"}, {"temperature": 0.0}, {"temperature": -1.0}, {"floor": 1.5}, {"floor": 0},
+                    {"where": True}, {"where": hosted(np.ones(3, bool))}, {"where": x}):  # fmt: skip
         assert _cupy.answer("softmax", x, 1, **options) is None
+    assert _cupy.answer("logmeanexp", x, 1, False, where=hosted(np.ones(4, bool))) is None
     assert _cupy.answer("logsumexp", x, 1, None, False, True) is None
     assert _cupy.answer("logsumexp", x, 1, x, False, False) is None
     for axis in (2, (1, 1), 1.0, (), True):
@@ -159,6 +162,52 @@ def test_elementwise(device, name, kind):
     assert all(launched == f"{name}_{kind}" for launched in device.made)
     with pytest.raises(ValueError, match="device 1"):
         function(*[hosted(a)] * len(arguments), out=hosted(b, device=1))
+
+
+# ---- options ----
+
+
+@pytest.fixture
+def selections(monkeypatch):
+    """The two functions of CuPy that the door calls for a mask."""
+
+    def where(mask, a, b):
+        kept = np.where(seen(mask), seen(a), b)
+        return hosted(np.asfortranarray(kept) if a.flags.f_contiguous and not a.flags.c_contiguous else kept)
+
+    def copyto(to, values):
+        buffer = (ctypes.c_char * to.nbytes).from_address(to.data.ptr)
+        np.ndarray(to.shape, to.dtype, buffer)[...] = seen(values)
+
+    monkeypatch.setattr(cupy, "where", where)
+    monkeypatch.setattr(cupy, "copyto", copyto)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.usefixtures("selections")
+def test_options(device, kind):
+    random = np.random.default_rng(3)
+    x = random.normal(0, 3, (5, 6, 40)).astype(kind)
+    mask, few = random.random((6, 40)) < 0.5, random.random((5, 6, 40)) < 0.02
+    for operation in _cuda.OPERATIONS:
+        softmax = operation in ("softmax", "log_softmax")
+        choices = [{"where": mask}, {"where": few}] if operation != "logmeanexp" else []
+        if softmax:
+            choices += [{"temperature": 0.3}, {"temperature": 2, "where": mask}]
+        if operation == "softmax":
+            choices += [{"floor": 0.1}, {"floor": 0.1, "where": few, "temperature": 3.0}]
+        for options in choices:
+            lent = {name: hosted(one) if name == "where" else one for name, one in options.items()}
+            for axis in (-1, 0, (0, 2)):
+                want = getattr(stablesoft, operation)(x, axis=axis, **options)
+                got = getattr(stablesoft, operation)(hosted(x), axis=axis, **lent)
+                assert_same_bits(seen(got), want, (operation, options, axis))
+                if softmax:
+                    y = np.empty_like(x)
+                    out = hosted(y)
+                    assert getattr(stablesoft, operation)(hosted(x), axis=axis, out=out, **lent) is out
+                    assert_same_bits(y, want, "out")
+    assert device.made
 
 
 # ---- losses ----

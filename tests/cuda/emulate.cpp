@@ -8,10 +8,12 @@
 #include "cuda/items.cuh"
 #include "cuda/losses.cuh"
 #include "cuda/sigmoid.cuh"
+#include "cuda/options.cuh"
 
 typedef void (*plain_kernel)(const char *, char *, void *, ss_geometry);
 typedef void (*loss_kernel)(const char *, char *, ss_geometry, ss_loss_options, double *, const char *, const char *,
                             const char *, char *);
+typedef void (*option_kernel)(const char *, char *, const char *, ss_geometry, ss_options);
 
 static struct {
     void *kernel;
@@ -21,6 +23,7 @@ static struct {
     ss_geometry g;
     ss_loss_options o;
     ss_loss_arrays a;
+    ss_options options;
 } job;
 
 static void one_thread(void) { ((plain_kernel)job.kernel)(job.x, job.y, job.more, job.g); }
@@ -28,6 +31,11 @@ static void one_thread_of_loss(void)
 {
     ((loss_kernel)job.kernel)(job.x, job.y, job.g, job.o, job.a.scratch, job.a.labels, job.a.weights, job.a.positives,
                               job.a.value);
+}
+
+static void one_thread_with_options(void)
+{
+    ((option_kernel)job.kernel)(job.x, job.y, (const char *)job.more, job.g, job.options);
 }
 
 static void run_grid(unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y)
@@ -61,5 +69,18 @@ extern "C" void launch_loss(void *kernel, unsigned grid, unsigned grid_y, unsign
     job.o = *o;
     job.a = {scratch, labels, weights, positives, value};
     body_of_block = one_thread_of_loss;
+    run_grid(grid, grid_y, block_x, block_y);
+}
+
+extern "C" void launch_options(void *kernel, unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y,
+                               const char *x, char *y, void *mask, const ss_geometry *g, const ss_options *o)
+{
+    job.kernel = kernel;
+    job.x = x;
+    job.y = y;
+    job.more = mask;
+    job.g = *g;
+    job.options = *o;
+    body_of_block = one_thread_with_options;
     run_grid(grid, grid_y, block_x, block_y);
 }
