@@ -82,7 +82,7 @@ def kernels():
             head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
             for lanes, chunks in pieces:
                 body = f"(rows<{head}, {lanes}, {chunks}>(x, y, g))"
-                hot = (BLOCK, 5) if lanes else (MOST_THREADS, 2 if operation in REDUCTIONS else 3)
+                hot = (BLOCK, 5) if lanes else (MOST_THREADS, 3 if operation == "softmax" else 2)
                 found[_rows_name(operation, dtype, lanes, chunks)] = Kernel(*hot, body)
             chunks = np.dtype(dtype).itemsize // 2  # 8 elements
             for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
@@ -93,9 +93,8 @@ def kernels():
                     blocks = 1 if step == "conclude" else 2 if dtype == "float16" or kind == "columns" else 3
                     found[f"{name}_{step}"] = Kernel(threads, blocks, body)
                 if operation not in REDUCTIONS:
-                    found[f"{name}_write"] = Kernel(
-                        MOST_THREADS, 3, f"(parts_write<{head_here}>(x, y, (double *)more, g))"
-                    )
+                    body = f"(parts_write<{head_here}>(x, y, (double *)more, g))"
+                    found[f"{name}_write"] = Kernel(MOST_THREADS, 2 if dtype == "float16" else 3, body)
             if operation in REDUCTIONS:
                 found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{_TYPES[dtype]}>(x, y, g))")
     for dtype, short in _TYPES.items():
