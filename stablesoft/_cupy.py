@@ -6,6 +6,7 @@ the result and one or a few launches on the current stream; nothing waits for th
 a graph once its kernels have been loaded.
 """
 
+import functools
 import hashlib
 import os
 import tempfile
@@ -55,9 +56,7 @@ def answer(operation, x, axis, *rest, out=None, **options):
         Where the result goes, None for a new array.
     """
     if operation not in _cuda.OPERATIONS:
-        from . import _cupy_losses  # which imports this module
-
-        return _cupy_losses.answer(operation, x, axis, *rest, **options)
+        return _others()[0].answer(operation, x, axis, *rest, **options)
     dtype = _DTYPES.get(x.dtype.char)
     keepdims = False
     if rest:
@@ -67,9 +66,7 @@ def answer(operation, x, axis, *rest, out=None, **options):
     if dtype is None or x.size == 0:
         return None
     if options and not _plain(**options):
-        from . import _cupy_options
-
-        return _cupy_options.answer(operation, x, axis, keepdims, out, **options)
+        return _others()[1].answer(operation, x, axis, keepdims, out, **options)
     axes = _axes(axis, x.ndim)
     if not axes:
         return None
@@ -85,6 +82,14 @@ def answer(operation, x, axis, *rest, out=None, **options):
         return _run(operation, dtype, x, axes, shape, keepdims, out)
     with x.device:
         return _run(operation, dtype, x, axes, shape, keepdims, out)
+
+
+@functools.cache
+def _others():
+    """The modules that import this one."""
+    from . import _cupy_losses, _cupy_options
+
+    return _cupy_losses, _cupy_options
 
 
 def _plain(temperature=1.0, floor=None, where=None):

@@ -1,7 +1,8 @@
 """CuPy arrays to the CUDA kernels of the losses, as _cupy does it for the other functions.
 
 Labels stay on the device and are not looked at: one out of range makes the loss and the gradient of its row NaN. With
-STABLESOFT_CHECK=1 in the environment they are fetched first, for the error that NumPy's arrays get.
+STABLESOFT_CHECK=1 in the environment they are fetched first, for the error that NumPy's arrays get; the environment is
+read once, when the first CuPy array comes.
 """
 
 import math
@@ -16,6 +17,7 @@ from cupy.cuda.function import CNumpyArray
 from . import _cuda_losses, _cupy
 from ._loss_arguments import REDUCTIONS, check_labels
 
+CHECKED = os.environ.get("STABLESOFT_CHECK") == "1"
 _SIGNED = {"b": 1, "h": 2, "i": 4, "l": 8, "q": 8, "B": -1, "H": -2, "I": -4}
 
 
@@ -75,7 +77,7 @@ def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, r
     device = logits.data.device_id
     if labels.data.device_id != device or (weight is not None and weight.data.device_id != device):
         return None  # the definition names what is wrong
-    if os.environ.get("STABLESOFT_CHECK") == "1":
+    if CHECKED:
         check_labels(np, cupy.asnumpy(labels), shape[axis], ignored)
     options = (ignored, z_loss, reduction, weighs, factor, divisor, cap, weight is not None)
     if runtime.getDevice() == device:

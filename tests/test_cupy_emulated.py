@@ -12,7 +12,7 @@ from test_reproducibility import assert_same_bits  # noqa: E402
 
 import stablesoft  # noqa: E402
 from emulation import EMULATED, OPERATIONS, aligned  # noqa: E402
-from stablesoft import _cuda, _cupy  # noqa: E402
+from stablesoft import _cuda, _cupy, _cupy_losses  # noqa: E402
 
 pytestmark = [pytest.mark.cuda, *EMULATED]
 
@@ -268,7 +268,7 @@ def test_checked_labels(device, monkeypatch):
     monkeypatch.setattr(cupy, "asnumpy", seen)
     loss = stablesoft.softmax_cross_entropy(hosted(x), hosted(labels), reduction="none")
     assert np.isnan(seen(loss)).tolist() == [False, False, True, True]
-    monkeypatch.setenv("STABLESOFT_CHECK", "1")
+    monkeypatch.setattr(_cupy_losses, "CHECKED", True)
     made = len(device.made)
     with pytest.raises(ValueError, match=r"labels\[2\] is 3, which is not one of the 3 classes"):
         stablesoft.softmax_cross_entropy(hosted(x), hosted(labels))

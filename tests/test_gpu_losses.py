@@ -96,7 +96,9 @@ def test_bad_labels(dtype, n, axis, monkeypatch):
     assert_same_bits(loss[~bad], want[~bad], "loss")
     assert_same_bits(gradient[~bad], slope[~bad], "gradient")
     assert np.isnan(float(stablesoft.softmax_cross_entropy(x_gpu, labels_gpu, axis)))
-    monkeypatch.setenv("STABLESOFT_CHECK", "1")
+    from stablesoft import _cupy_losses  # imports CuPy
+
+    monkeypatch.setattr(_cupy_losses, "CHECKED", True)
     with pytest.raises(ValueError, match=rf"labels\[3\] is {n}, which is not one of the {n} classes"):
         stablesoft.softmax_cross_entropy(x_gpu, labels_gpu, axis)
 
