@@ -323,7 +323,7 @@ INCLUDES = (
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
     *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),
-    *(f"cuda/{name}.cuh" for name in ("items", "losses", "sigmoid", "options")), "cuda/nvrtc.h",
+    *(f"cuda/{name}.cuh" for name in ("items", "labels", "losses", "sigmoid", "options")), "cuda/nvrtc.h",
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -340,7 +340,7 @@ def source(names):
     known = kernels()
     elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
     ladder = any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
-    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "losses", "sigmoid")]
+    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "labels", "losses", "sigmoid")]
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
     lines += losses if any(known[name].macro == "SS_LOSS_KERNEL" for name in names) else []

@@ -240,6 +240,15 @@ def test_cross_entropy(device, kind, return_grad, reduction):
     assert device.made
 
 
+@pytest.mark.usefixtures("device")
+def test_one_row():
+    x, label = np.array([1.0, 2.0, 0.5]), np.array(1)
+    for reduction in ("none", "mean"):
+        options = {"reduction": reduction, "return_grad": True}
+        got = stablesoft.softmax_cross_entropy(hosted(x), hosted(label), **options)
+        same_loss(got, stablesoft.softmax_cross_entropy(x, label, **options), reduction)
+
+
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
 def test_sigmoid_cross_entropy(device, kind, reduction):

@@ -69,7 +69,7 @@ for name in $PARTS; do
             left=$((left + 2))
             for tool in memcheck racecheck synccheck; do
                 LINES_SHOWN=3 part "$tool" compute-sanitizer --tool $tool --error-exitcode 9 "${pytest[@]}" \
-                    -k "named_rows or near_zero or layouts or hard_rows or bad_labels"
+                    -k "named_rows or near_zero or layouts or bad_labels"
                 left=$((left - 1))
             done
             left=$((left + 1))

@@ -6,6 +6,7 @@
 #include "cuda/ladder.cuh"
 #include "cuda/elementwise.cuh"
 #include "cuda/items.cuh"
+#include "cuda/labels.cuh"
 #include "cuda/losses.cuh"
 #include "cuda/sigmoid.cuh"
 #include "cuda/options.cuh"
