@@ -122,9 +122,9 @@ def _loss_kernels():
         for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
             body = f"label_stream<{short}, {lanes}, {chunks}>(x, y, a, g, o)"
             add(f"{CROSS_ENTROPY}_{dtype}_{kind}", MOST_THREADS, 2, body)
-        add(f"{CROSS_ENTROPY}_{dtype}_finish", CONCLUDING_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
+        add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
         add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}>(x, y, a, g, o)")
-        add(f"{SIGMOID}_{dtype}_finish", CONCLUDING_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
+        add(f"{SIGMOID}_{dtype}_finish", MOST_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
     add(f"{CROSS_ENTROPY}_count", CONCLUDING_THREADS, 1, "count_labels(a, g, o)")
     add(f"{CROSS_ENTROPY}_sum", MOST_THREADS, 2, "sum_items(a, g)")
     return found

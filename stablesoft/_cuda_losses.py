@@ -57,15 +57,14 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, **options)
         return None
     (main,), more = (_cuda.lay_columns if columns else _cuda.lay_rows)(CROSS_ENTROPY, dtype, rows, n, shared=False)
     launches = [main]
-    concluding = ((1, 1), (_cuda.CONCLUDING_THREADS, 1))
     blocks = 0
     if options["counted"]:
-        launches.insert(0, Launch(f"{CROSS_ENTROPY}_count", *concluding))
+        launches.insert(0, Launch(f"{CROSS_ENTROPY}_count", (1, 1), (_cuda.CONCLUDING_THREADS, 1)))
     if options["summed"]:
         if rows > MOST_ADDED:
             blocks = min(MOST_SUMMING, -(-rows // MOST_ADDED) * 4)
             launches.append(Launch(f"{CROSS_ENTROPY}_sum", (blocks, 1), (_cuda.MOST_THREADS, 1)))
-        launches.append(Launch(f"{CROSS_ENTROPY}_{dtype}_finish", *concluding))
+        launches.append(Launch(f"{CROSS_ENTROPY}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
     scratch = SCRATCH_HEAD + (rows + PER_BLOCK * blocks if options["summed"] else 0)
     geometry = _cuda.geometry_of(kept, reduced, **fields, **more)
     return LossPlan(tuple(launches), geometry, _options(blocks=blocks, **options), scratch)
@@ -89,7 +88,7 @@ def plan_sigmoid(dtype, shape, steps, aligned, **options):
         grid = min(grid, MOST_SUMMING)
     launches = [Launch(f"{SIGMOID}_{dtype}", (grid, 1), (_cuda.MOST_THREADS, 1))]
     if options["summed"]:
-        launches.append(Launch(f"{SIGMOID}_{dtype}_finish", (1, 1), (_cuda.CONCLUDING_THREADS, 1)))
+        launches.append(Launch(f"{SIGMOID}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
     kept = [(length, logits, gradient) for length, logits, _, _, _, gradient, _ in dims]
     geometry = _cuda.geometry_of(kept, [(1, dim[2], 0) for dim in dims], rows=count, n=1, vector=vector)
     filled = _options(blocks=grid if options["summed"] else 0, **options)
