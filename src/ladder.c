@@ -54,17 +54,18 @@ static void add_fast(const task *T, uint64_t *acc, double x, double kd, uint64_t
     int64_t s = (int64_t)T->scale - k - we;
     uint64_t t[4] = {0, v.lo, v.hi, 0};
     if (s >= 64) {
-        shr_n(t, 3, (int)s);
+        shr_here(t, 3, (int)s);
     } else if (s) {
         t[0] = v.lo << (64 - s);
         t[1] = v.lo >> s | v.hi << (64 - s);
         t[2] = v.hi >> s;
     }
-    if (negative) sub_n(acc, t, 4);
-    else add_n(acc, t, 4);
+    if (negative) sub_here(acc, t, 4);
+    else add_here(acc, t, 4);
 }
 
-static void add_limbs(const task *T, int L, uint64_t *acc, double x, double kd, uint64_t wm, int we, int negative)
+SS_APART static void add_limbs(const task *T, int L, uint64_t *acc, double x, double kd, uint64_t wm, int we,
+                               int negative)
 {
     SS_LIMBS uint64_t v[NMAX + 2];
     int64_t k;
@@ -79,7 +80,7 @@ static void add_limbs(const task *T, int L, uint64_t *acc, double x, double kd, 
 }
 
 /* Adds e^x - 1 = x + x^2/2 + ..., |x| < TINY. One limb to spare takes all that is cut off. */
-static void add_tiny(const task *T, int L, uint64_t *acc, double x)
+SS_APART static void add_tiny(const task *T, int L, uint64_t *acc, double x)
 {
     const int W = L + 1, down = (int)-T->scale;
     const size_t size = (size_t)(W + 1) * sizeof(uint64_t);

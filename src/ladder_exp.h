@@ -30,7 +30,7 @@ static void place(uint64_t *a, int n, uint64_t m, int e, int p0)
     if (off > 11 && w + 1 < n) a[w + 1] = m >> (64 - off);
 }
 
-static void ln2_times(uint64_t *out, int W, uint64_t k) /* less than 1 unit too small for k < 2^63 */
+SS_APART static void ln2_times(uint64_t *out, int W, uint64_t k) /* less than 1 unit too small for k < 2^63 */
 {
     SS_LIMBS uint64_t t[NMAX + 2];
     for (int i = 0; i <= W; i++) t[i] = LN2[W - i];
@@ -121,7 +121,7 @@ static inline ss_u128 exp_fast(double x, double kd, int64_t *kp)
 
 /* e^x = 2^*k * out with W = L + 1 limbs of fraction; the error is below 2^60 units of the last limb:
    at most 65 + 1 units for each of at most 200 products, doubled in each of at most 40 squarings. */
-static void exp_limbs(uint64_t *out, int W, double x, double kd, int64_t *kp)
+SS_APART static void exp_limbs(uint64_t *out, int W, double x, double kd, int64_t *kp)
 {
     SS_LIMBS uint64_t r[NMAX], t[NMAX];
     uint64_t m;

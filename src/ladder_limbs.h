@@ -16,6 +16,13 @@ typedef struct {
 #define SS_LIMBS
 #endif
 
+/* A GPU's compiler would inline these functions everywhere, which makes ten times the code; `here` they shall be. */
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define SS_APART __noinline__
+#else
+#define SS_APART
+#endif
+
 #if defined(__CUDACC__)
 static inline ss_u128 mul64(uint64_t a, uint64_t b)
 {
@@ -42,7 +49,7 @@ static inline ss_u128 mul64(uint64_t a, uint64_t b)
 
 enum { LMAX = 64, NMAX = LMAX + 4 }; /* NMAX is the length of ss_ladder_sum.limb */
 
-static uint64_t add_n(uint64_t *a, const uint64_t *b, int n) /* a += b */
+static inline uint64_t add_here(uint64_t *a, const uint64_t *b, int n) /* a += b */
 {
     uint64_t carry = 0;
     for (int i = 0; i < n; i++) {
@@ -53,8 +60,9 @@ static uint64_t add_n(uint64_t *a, const uint64_t *b, int n) /* a += b */
     }
     return carry;
 }
+SS_APART static uint64_t add_n(uint64_t *a, const uint64_t *b, int n) { return add_here(a, b, n); }
 
-static uint64_t sub_n(uint64_t *a, const uint64_t *b, int n) /* a -= b; the borrow */
+static inline uint64_t sub_here(uint64_t *a, const uint64_t *b, int n) /* a -= b; the borrow */
 {
     uint64_t borrow = 0;
     for (int i = 0; i < n; i++) {
@@ -66,8 +74,9 @@ static uint64_t sub_n(uint64_t *a, const uint64_t *b, int n) /* a -= b; the borr
     }
     return borrow;
 }
+SS_APART static uint64_t sub_n(uint64_t *a, const uint64_t *b, int n) { return sub_here(a, b, n); }
 
-static void neg_n(uint64_t *a, int n)
+SS_APART static void neg_n(uint64_t *a, int n)
 {
     uint64_t carry = 1;
     for (int i = 0; i < n; i++) {
@@ -76,14 +85,14 @@ static void neg_n(uint64_t *a, int n)
     }
 }
 
-static int cmp_n(const uint64_t *a, const uint64_t *b, int n)
+SS_APART static int cmp_n(const uint64_t *a, const uint64_t *b, int n)
 {
     while (n-- > 0)
         if (a[n] != b[n]) return a[n] < b[n] ? -1 : 1;
     return 0;
 }
 
-static int top_bit(const uint64_t *a, int n) /* position of the highest set bit; -1 for zero */
+SS_APART static int top_bit(const uint64_t *a, int n) /* position of the highest set bit; -1 for zero */
 {
     while (n-- > 0)
         if (a[n]) {
@@ -94,7 +103,7 @@ static int top_bit(const uint64_t *a, int n) /* position of the highest set bit;
     return -1;
 }
 
-static void shr_n(uint64_t *a, int n, int bits) /* a >>= bits, bits >= 0 */
+static inline void shr_here(uint64_t *a, int n, int bits) /* a >>= bits, bits >= 0 */
 {
     int words = bits >> 6, off = bits & 63;
     for (int i = 0; i < n; i++) {
@@ -102,8 +111,9 @@ static void shr_n(uint64_t *a, int n, int bits) /* a >>= bits, bits >= 0 */
         a[i] = off ? lo >> off | hi << (64 - off) : lo;
     }
 }
+SS_APART static void shr_n(uint64_t *a, int n, int bits) { shr_here(a, n, bits); }
 
-static void shl_n(uint64_t *a, int n, int bits)
+SS_APART static void shl_n(uint64_t *a, int n, int bits)
 {
     int words = bits >> 6, off = bits & 63;
     for (int i = n - 1; i >= 0; i--) {
@@ -113,7 +123,7 @@ static void shl_n(uint64_t *a, int n, int bits)
 }
 
 /* out = a * b, W limbs of fraction, truncated; less than W + 2 units too small. out may be a or b. */
-static void mul_fix(uint64_t *out, const uint64_t *a, const uint64_t *b, int W)
+SS_APART static void mul_fix(uint64_t *out, const uint64_t *a, const uint64_t *b, int W)
 {
     SS_LIMBS uint64_t t[2 * NMAX];
     memset(t, 0, (size_t)(W + 4) * sizeof t[0]);
@@ -135,7 +145,7 @@ static void mul_fix(uint64_t *out, const uint64_t *a, const uint64_t *b, int W)
     memcpy(out, t + 1, (size_t)(W + 1) * sizeof t[0]);
 }
 
-static void mul_small(uint64_t *a, int n, uint64_t m) /* a[0..n] = a[0..n-1] * m */
+SS_APART static void mul_small(uint64_t *a, int n, uint64_t m) /* a[0..n] = a[0..n-1] * m */
 {
     uint64_t carry = 0;
     for (int i = 0; i < n; i++) {
@@ -146,7 +156,7 @@ static void mul_small(uint64_t *a, int n, uint64_t m) /* a[0..n] = a[0..n-1] * m
     a[n] = carry;
 }
 
-static void div_small(uint64_t *a, int n, uint32_t m)
+SS_APART static void div_small(uint64_t *a, int n, uint32_t m)
 {
     uint64_t rem = 0;
     while (n-- > 0) {
@@ -158,7 +168,7 @@ static void div_small(uint64_t *a, int n, uint32_t m)
 
 /* z = p / d with W limbs of fraction, 0 <= p < d, 1 <= d < 4; a few units too small. p is destroyed.
    Digits of 30 bits, each at most 2 too small, so that the remainder stays in [0, 3 d). */
-static void div_fix(uint64_t *z, uint64_t *p, const uint64_t *d, int W)
+SS_APART static void div_fix(uint64_t *z, uint64_t *p, const uint64_t *d, int W)
 {
     SS_LIMBS uint64_t t[NMAX + 1];
     double dd = (double)d[W] + ldexp((double)d[W - 1], -64);

@@ -7,7 +7,7 @@
 
 /* y = B ln2 + log(S / count), W = L + 1 limbs of fraction, as magnitude; returns the sign.
    *units, of 2^(-64 L), becomes the bound for y. */
-static int log_level(const uint64_t *acc, int L, double scale, double count, double *units, uint64_t *y)
+SS_APART static int log_level(const uint64_t *acc, int L, double scale, double count, double *units, uint64_t *y)
 {
     int W = L + 1, e, neg;
     SS_LIMBS uint64_t s[NMAX], c[NMAX], d[NMAX], z[NMAX], z2[NMAX], p[NMAX];
@@ -58,7 +58,8 @@ static int log_level(const uint64_t *acc, int L, double scale, double count, dou
 
 /* The same near e^0: y 2^*exponent = log1p(2^B S / count), W = L + 1 limbs; |2^B S / count| < 2^-8. S may be negative;
    *units stay relative to y. */
-static int log1p_level(uint64_t *acc, int L, double scale, double count, double *units, uint64_t *y, int *exponent)
+SS_APART static int log1p_level(uint64_t *acc, int L, double scale, double count, double *units, uint64_t *y,
+                                int *exponent)
 {
     const int W = L + 1, neg = (int)(acc[L] >> 63);
     SS_LIMBS uint64_t p[NMAX], c[NMAX], d[NMAX];
@@ -91,7 +92,7 @@ static int log1p_level(uint64_t *acc, int L, double scale, double count, double 
 }
 
 /* y 2^exponent to nearest, ties to even */
-static double round_fix(const uint64_t *y, int W, int exponent, int single)
+SS_APART static double round_fix(const uint64_t *y, int W, int exponent, int single)
 {
     SS_LIMBS uint64_t t[NMAX];
     int top = top_bit(y, W + 1), low = top - (single ? 23 : 52), min = 64 * W - exponent - (single ? 149 : 1074);

@@ -17,11 +17,16 @@ _LISTS = ("kept_shape", "kept_x", "kept_y", "reduced_shape", "reduced_x", "reduc
 # ss_geometry of src/cuda/real.cuh
 GEOMETRY = np.dtype([(name, np.int64) for name in _FIELDS] + [(name, np.int64, (DIMS,)) for name in _LISTS])
 
+# ss_options of src/cuda/options.cuh
+OPTIONS = np.dtype([("logarithm", np.int64), ("kept_mask", np.int64, (DIMS,)), ("reduced_mask", np.int64, (DIMS,)),
+                    ("temperature", np.float64), ("floor", np.float64)])  # fmt: skip
+
 REDUCTIONS = ("logsumexp", "logmeanexp")
 OPERATIONS = ("softmax", "log_softmax", *REDUCTIONS)
 _COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp with a count
 UNARY = ("expit", "log_expit", "softplus", "logit", "log1mexp")
 BINARY = ("logaddexp", "logsubexp")
+CROSS_ENTROPY, SIGMOID = "cross_entropy", "sigmoid_cross_entropy"
 _TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
 BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
 MOST_THREADS = 256  # of a block that holds one row, or columns
@@ -34,6 +39,7 @@ MOST_HEIGHT = 8  # threads to a column
 MOST_COLUMN_PARTS = 64
 ENOUGH_BLOCKS = 528  # 4 for each multiprocessor of a large device: rows that are fewer are cut into parts,
 LEAST_SHARE = 4096  # of so many elements at least
+MOST_WARP_OPTIONS = 1024  # elements of a row with options, for which one warp is enough
 LADDER_BLOCKS = 2112  # of a warp each: 16 for each multiprocessor of a large device
 
 # Rows in registers: threads to a row (0: a block), and pieces of 16 bytes to a thread.
@@ -60,18 +66,23 @@ class Kernel(NamedTuple):
     threads: int  # of a block, at most
     blocks: int  # on a multiprocessor at once, at least: leaves 65536 / (threads * blocks) registers to a thread
     body: str
+    macro: str = "SS_KERNEL"
+
+    def line(self, name):
+        """The kernel in C."""
+        return f"{self.macro}({name}, {self.threads}, {self.blocks}, {self.body})"
 
 
 @functools.cache
 def kernels():
     """{name: Kernel} of all."""
-    found = {}
+    found = {**_loss_kernels(), **_option_kernels()}
     for operation in _COMPILED:
         for dtype, pieces in _ROWS.items():
             head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
             for lanes, chunks in pieces:
                 body = f"(rows<{head}, {lanes}, {chunks}>(x, y, g))"
-                hot = (BLOCK, 5) if lanes else (MOST_THREADS, 2 if operation in REDUCTIONS else 3)
+                hot = (BLOCK, 5) if lanes else (MOST_THREADS, 3 if operation == "softmax" else 2)
                 found[_rows_name(operation, dtype, lanes, chunks)] = Kernel(*hot, body)
             chunks = np.dtype(dtype).itemsize // 2  # 8 elements
             for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
@@ -82,9 +93,8 @@ def kernels():
                     blocks = 1 if step == "conclude" else 2 if dtype == "float16" or kind == "columns" else 3
                     found[f"{name}_{step}"] = Kernel(threads, blocks, body)
                 if operation not in REDUCTIONS:
-                    found[f"{name}_write"] = Kernel(
-                        MOST_THREADS, 3, f"(parts_write<{head_here}>(x, y, (double *)more, g))"
-                    )
+                    body = f"(parts_write<{head_here}>(x, y, (double *)more, g))"
+                    found[f"{name}_write"] = Kernel(MOST_THREADS, 2 if dtype == "float16" else 3, body)
             if operation in REDUCTIONS:
                 found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{_TYPES[dtype]}>(x, y, g))")
     for dtype, short in _TYPES.items():
@@ -96,11 +106,44 @@ def kernels():
     return found
 
 
+def _loss_kernels():
+    found = {}
+
+    def add(name, threads, blocks, body):
+        found[name] = Kernel(threads, blocks, f"({body})", "SS_LOSS_KERNEL")
+
+    for dtype, pieces in _ROWS.items():
+        short, chunks = _TYPES[dtype], np.dtype(dtype).itemsize // 2
+        for lanes, each in pieces:
+            many = each == 4 or each * 16 // np.dtype(dtype).itemsize == 16
+            bounds = (BLOCK, 3 if many else 4) if lanes else (MOST_THREADS, 2)
+            body = f"label_rows<{short}, {lanes}, {each}>(x, y, a, g, o)"
+            add(_rows_name(CROSS_ENTROPY, dtype, lanes, each), *bounds, body)
+        for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
+            body = f"label_stream<{short}, {lanes}, {chunks}>(x, y, a, g, o)"
+            add(f"{CROSS_ENTROPY}_{dtype}_{kind}", MOST_THREADS, 2, body)
+        add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
+        add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}>(x, y, a, g, o)")
+        add(f"{SIGMOID}_{dtype}_finish", MOST_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
+    add(f"{CROSS_ENTROPY}_count", CONCLUDING_THREADS, 1, "count_labels(a, g, o)")
+    add(f"{CROSS_ENTROPY}_sum", MOST_THREADS, 2, "sum_items(a, g)")
+    return found
+
+
+def _option_kernels():
+    found = {}
+    for dtype, short in _TYPES.items():
+        for kind, lanes, threads in (("", "SS_WARP", BLOCK), ("_long", "WHOLE_BLOCK", MOST_THREADS)):
+            body = f"(with_options<{short}, {lanes}>(x, y, mask, g, o))"
+            found[f"options_{dtype}{kind}"] = Kernel(threads, 2, body, "SS_OPTION_KERNEL")
+    return found
+
+
 def _rows_name(operation, dtype, lanes, chunks):
     return f"{operation}_{dtype}_rows_{lanes or 'block'}_{chunks}"
 
 
-def _collapse(dims):
+def collapse(dims):
     """(length, steps...) of dimensions, outermost first, without those of length 1, joined where strides allow it."""
     kept = []
     for length, *steps in dims:
@@ -112,7 +155,7 @@ def _collapse(dims):
     return kept
 
 
-def _geometry(kept, reduced, **fields):
+def geometry_of(kept, reduced, **fields):
     geometry = np.zeros((), GEOMETRY)
     for name, value in fields.items():
         geometry[name] = value
@@ -142,25 +185,15 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
     Plan or None
         None where the kernels do not take the call.
     """
-    dims = list(zip(shape, steps_x, steps_y))
-    kept = _collapse(dim for i, dim in enumerate(dims) if i not in axes) or [(1, 0, 0)]
-    reduced = _collapse(dims[i] for i in sorted(axes)) or [(1, 0, 0)]
-    if len(kept) > DIMS or len(reduced) > DIMS:
-        return None
-    rows, n = math.prod(dim[0] for dim in kept), math.prod(dim[0] for dim in reduced)
-    if n >= MOST_LENGTH or rows >= MOST_ROWS:
-        return None
-    size = np.dtype(dtype).itemsize
     reduces = operation in REDUCTIONS
-    contiguous = len(reduced) == 1 and (n == 1 or (reduced[0][1] == size and (reduces or reduced[0][2] == size)))
-    starts = [step for dim in kept for step in (dim[1:2] if reduces else dim[1:])]
-    fields = {"rows": rows, "n": n, "count": n if operation == "logmeanexp" else 1}
+    layout = lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes=not reduces)
+    if layout is None:
+        return None
+    kept, reduced, fields, columns = layout
+    rows, n = fields["rows"], fields["n"]
+    fields["count"] = n if operation == "logmeanexp" else 1
     operation = "logsumexp" if reduces else operation
-    fields["vector"] = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
-    if kept[-1][1] == size and kept[-1][0] >= COLUMNS and not contiguous:
-        launches, more = _lay_columns(operation, dtype, rows, n)
-    else:
-        launches, more = _lay_rows(operation, dtype, rows, n)
+    launches, more = (lay_columns if columns else lay_rows)(operation, dtype, rows, n)
     fields.update(more)
     if reduces:  # the ladder's geometry has a share of its own
         share = max(8, -(-rows // LADDER_BLOCKS))
@@ -168,12 +201,57 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
         launches = (*launches, ladder)
         fields["ladder_share"] = share
     parts = fields.get("parts", 0)
-    return Plan(launches, _geometry(kept, reduced, **fields), rows * (4 * parts + 6) if parts else 0)
+    return Plan(launches, geometry_of(kept, reduced, **fields), rows * (4 * parts + 6) if parts else 0)
+
+
+def lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes, *more):
+    """Kept and reduced dimensions, fields of the geometry, and whether neighbours in memory are neighbouring rows'.
+
+    `writes`: there is a result for each element. `more`: strides of other arrays. None where the kernels do not take
+    the call.
+    """
+    dims = list(zip(shape, steps_x, steps_y, *more))
+    none = [(1, *(0 for _ in dims[0][1:]))]
+    kept = collapse(dim for i, dim in enumerate(dims) if i not in axes) or none
+    reduced = collapse(dims[i] for i in sorted(axes)) or none
+    if len(kept) > DIMS or len(reduced) > DIMS:
+        return None
+    rows, n = math.prod(dim[0] for dim in kept), math.prod(dim[0] for dim in reduced)
+    if n >= MOST_LENGTH or rows >= MOST_ROWS:
+        return None
+    size = np.dtype(dtype).itemsize
+    contiguous = len(reduced) == 1 and (n == 1 or (reduced[0][1] == size and (not writes or reduced[0][2] == size)))
+    starts = [step for dim in kept for step in (dim[1:3] if writes else dim[1:2])]
+    vector = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
+    columns = kept[-1][1] == size and kept[-1][0] >= COLUMNS and not contiguous
+    return kept, reduced, {"rows": rows, "n": n, "vector": vector}, columns
+
+
+def plan_options(operation, dtype, shape, axes, steps_x, steps_y, steps_mask, temperature, floor):
+    """How to compute softmax or log_softmax with a temperature, a floor (0: none) and a mask (None: there is none).
+
+    Returns a Plan, its geometry being that and the options, or None.
+    """
+    none = (0,) * len(shape)
+    layout = lay_out(dtype, shape, axes, steps_x, steps_y, False, True, none if steps_mask is None else steps_mask)
+    if layout is None:
+        return None
+    kept, reduced, fields, _ = layout
+    rows, n = fields["rows"], fields["n"]
+    options = np.zeros((), OPTIONS)
+    options["logarithm"], options["temperature"], options["floor"] = operation == "log_softmax", temperature, floor
+    for kind, dims in (("kept_mask", kept), ("reduced_mask", reduced)):
+        options[kind][: len(dims)] = [dim[3] for dim in dims]
+    name, grid, threads = f"options_{dtype}", -(-rows * COLUMNS // BLOCK), BLOCK
+    if n > MOST_WARP_OPTIONS:
+        name, grid, threads = f"{name}_long", rows, MOST_THREADS
+    launches = (Launch(name, (grid, 1), (threads, 1)),)
+    return Plan(launches, (geometry_of(kept, reduced, **fields), options), 0)
 
 
 def plan_elementwise(name, dtype, shape, steps, aligned):
     """How to compute an elementwise function; `steps` are the strides of the arguments, then of the result."""
-    dims = _collapse(zip(shape, *steps)) or [(1, *(0 for _ in steps))]
+    dims = collapse(zip(shape, *steps)) or [(1, *(0 for _ in steps))]
     count, size = math.prod(shape), np.dtype(dtype).itemsize
     if len(dims) > DIMS or count >= MOST_ELEMENTS:
         return None
@@ -182,12 +260,12 @@ def plan_elementwise(name, dtype, shape, steps, aligned):
     grid = -(-count // (threads * (16 // size)))
     kept = [(dim[0], dim[1], dim[-1]) for dim in dims]
     second = [(1, dim[2], 0) for dim in dims] if len(steps) == 3 else []
-    geometry = _geometry(kept, second, rows=count, n=1, vector=vector)
+    geometry = geometry_of(kept, second, rows=count, n=1, vector=vector)
     return Plan((Launch(f"{name}_{dtype}", (grid, 1), (threads, 1)),), geometry, 0)
 
 
-def _lay_rows(operation, dtype, rows, n):
-    """Neighbours in memory are one row's, or nobody's: a group of threads to a row."""
+def lay_rows(operation, dtype, rows, n, shared=True):
+    """Neighbours in memory are one row's, or nobody's: a group of threads to a row; `shared`: or several blocks."""
     for lanes, chunks in _ROWS[dtype]:
         items = chunks * 16 // np.dtype(dtype).itemsize
         name = _rows_name(operation, dtype, lanes, chunks)
@@ -195,18 +273,18 @@ def _lay_rows(operation, dtype, rows, n):
             return (Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1)),), {}
         if not lanes and n <= MOST_THREADS * items:
             return (Launch(name, (rows, 1), (-(-n // (32 * items)) * 32, 1)),), {}
-    parts = min(CONCLUDING_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE)
+    parts = min(CONCLUDING_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE) if shared else 1
     return _lay_stream(f"{operation}_{dtype}_long", rows, n, parts, (1, MOST_THREADS))
 
 
-def _lay_columns(operation, dtype, rows, n):
+def lay_columns(operation, dtype, rows, n, shared=True):
     """Neighbours in memory are neighbouring rows': a thread, or several above each other, to a row."""
     height = 1
     while height < MOST_HEIGHT and n > 64 * height:
         height *= 2
     width = min(128, MOST_THREADS // height)
     blocks = -(-rows // width)
-    parts = min(MOST_COLUMN_PARTS, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height)
+    parts = min(MOST_COLUMN_PARTS, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height) if shared else 1
     return _lay_stream(f"{operation}_{dtype}_columns", rows, n, parts, (width, height))
 
 
@@ -242,10 +320,10 @@ def folder():
 INCLUDES = (
     "operations.h", "isa/vec_cuda.h", "ladder.c", "ladder.h",
     *(f"ladder_{name}.h" for name in ("limbs", "const", "exp", "log")),
-    *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "elementwise")),
-    *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64")),
+    *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
+    *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
     *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),
-    "cuda/nvrtc.h",
+    *(f"cuda/{name}.cuh" for name in ("items", "labels", "losses", "sigmoid", "options")), "cuda/nvrtc.h",
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -262,9 +340,12 @@ def source(names):
     known = kernels()
     elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
     ladder = any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
+    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "labels", "losses", "sigmoid")]
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
-    lines += [f"SS_KERNEL({name}, {', '.join(map(str, known[name]))})" for name in names]
+    lines += losses if any(known[name].macro == "SS_LOSS_KERNEL" for name in names) else []
+    lines += ['#include "cuda/options.cuh"'] * any(known[name].macro == "SS_OPTION_KERNEL" for name in names)
+    lines += [known[name].line(name) for name in names]
     return "\n".join([*lines, ""])
 
 

@@ -6,6 +6,7 @@ the result and one or a few launches on the current stream; nothing waits for th
 a graph once its kernels have been loaded.
 """
 
+import functools
 import hashlib
 import os
 import tempfile
@@ -48,24 +49,24 @@ def answer(operation, x, axis, *rest, out=None, **options):
     x : cupy.ndarray
         Its first argument.
     axis : object
-        Its second.
+        Its second; the labels or targets of a loss.
     *rest, **options : object
         The others: `b`, `keepdims`, `return_sign` by position, the rest by name.
     out : object
         Where the result goes, None for a new array.
     """
     if operation not in _cuda.OPERATIONS:
-        return None
+        return _others()[0].answer(operation, x, axis, *rest, **options)
     dtype = _DTYPES.get(x.dtype.char)
     keepdims = False
     if rest:
         b, keepdims, return_sign = rest if len(rest) == 3 else (None, rest[0], False)
         if b is not None or return_sign is not False or type(keepdims) is not bool:
             return None
-    temperature = options.pop("temperature", 1.0)
-    plain = type(temperature) in (int, float) and temperature == 1 and all(one is None for one in options.values())
-    if not plain or dtype is None or x.size == 0:
+    if dtype is None or x.size == 0:
         return None
+    if options and not _plain(**options):
+        return _others()[1].answer(operation, x, axis, keepdims, out, **options)
     axes = _axes(axis, x.ndim)
     if not axes:
         return None
@@ -81,6 +82,19 @@ def answer(operation, x, axis, *rest, out=None, **options):
         return _run(operation, dtype, x, axes, shape, keepdims, out)
     with x.device:
         return _run(operation, dtype, x, axes, shape, keepdims, out)
+
+
+@functools.cache
+def _others():
+    """The modules that import this one."""
+    from . import _cupy_losses, _cupy_options
+
+    return _cupy_losses, _cupy_options
+
+
+def _plain(temperature=1.0, floor=None, where=None):
+    """Whether the options are those that a call without any has."""
+    return where is None and floor is None and type(temperature) in (int, float) and temperature == 1
 
 
 def answer_elementwise(name, arrays, out=None):
@@ -195,10 +209,14 @@ def _remember(key, plan):
     if plan is None:
         return None
     launches = tuple((_function(launch.kernel), launch.grid, launch.block) for launch in plan.launches)
+    return _keep(key, _Call(launches, CNumpyArray(plan.geometry), plan.geometry, plan.parts))
+
+
+def _keep(key, call):
     if len(_plans) >= _MOST_PLANS:
         _plans.clear()
-    _plans[key] = _Call(launches, CNumpyArray(plan.geometry), plan.geometry, plan.parts)
-    return _plans[key]
+    _plans[key] = call
+    return call
 
 
 # ---- from source to function ----

@@ -24,7 +24,7 @@ EMULATED = [
 def compiled(folder, names, *flags):
     unit, shared = folder / "kernels.cpp", folder / "kernels.so"
     known = _cuda.kernels()
-    lines = [f"SS_KERNEL({name}, {', '.join(map(str, known[name]))})" for name in names]
+    lines = [known[name].line(name) for name in names]
     unit.write_text("\n".join(['#include "emulate.cpp"', *lines, ""]))
     # _FORTIFY_SOURCE takes a jump to another stack for an error.
     flags += ("-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-ffp-contract=off", "-w", "-fPIC", "-shared")

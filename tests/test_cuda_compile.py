@@ -13,7 +13,10 @@ from stablesoft import _cuda, _cupy
 pytestmark = pytest.mark.cuda
 # Ampere, Hopper, Blackwell.
 ARCHITECTURES = (80, 90, 100)
-FAMILIES = ["softmax", "log_softmax", "logsumexp", "elementwise"]
+FAMILIES = {
+    "softmax": ["softmax"], "log_softmax": ["log_softmax"], "logsumexp": ["logsumexp"],
+    "elementwise": [*_cuda.UNARY, *_cuda.BINARY, "options"], "losses": [_cuda.CROSS_ENTROPY, _cuda.SIGMOID],
+}  # fmt: skip
 
 
 def resources(log):
@@ -32,12 +35,26 @@ def compiled(name, architecture):
     return name, *resources(log)
 
 
+def names_of(family, dtype):
+    """The kernels of a family; those that belong to no dtype stand with float32."""
+    heads = [f"{head}_{dtype}" for head in FAMILIES[family]]
+    if family == "losses" and dtype == "float32":
+        heads += [f"{_cuda.CROSS_ENTROPY}_count", f"{_cuda.CROSS_ENTROPY}_sum"]
+    return [name for name in _cuda.kernels() if name.startswith(tuple(heads))]
+
+
+def test_families():
+    """Every kernel is compiled, once."""
+    kinds = ("float16", "float32", "float64")
+    names = [name for family in FAMILIES for kind in kinds for name in names_of(family, kind)]
+    assert sorted(names) == sorted(_cuda.kernels())
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_compiles(family, dtype, architecture):
-    heads = (*_cuda.UNARY, *_cuda.BINARY) if family == "elementwise" else (family,)
-    names = [name for name in _cuda.kernels() if name.startswith(tuple(f"{head}_{dtype}" for head in heads))]
+    names = names_of(family, dtype)
     assert len(names) >= 7
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for name, spills, registers in pool.map(lambda name: compiled(name, architecture), names):

@@ -12,7 +12,7 @@ from test_reproducibility import assert_same_bits  # noqa: E402
 
 import stablesoft  # noqa: E402
 from emulation import EMULATED, OPERATIONS, aligned  # noqa: E402
-from stablesoft import _cuda, _cupy  # noqa: E402
+from stablesoft import _cuda, _cupy, _cupy_losses  # noqa: E402
 
 pytestmark = [pytest.mark.cuda, *EMULATED]
 
@@ -39,10 +39,11 @@ class Launches:
 
     def __call__(self, name):
         def launch(grid, block, arguments):
-            x, y, parts, geometry = arguments
+            library = self.library
+            run = {4: library.launch, 5: library.launch_options, 9: library.launch_loss}[len(arguments)]
             self.made.append(name)
-            pointers = [ctypes.c_void_p(p) for p in (x, y, parts, geometry.ptr)]
-            self.library.launch(getattr(self.library, name), *grid, *block, *pointers)
+            pointers = [ctypes.c_void_p(one if isinstance(one, int) else one.ptr) for one in arguments]
+            run(getattr(self.library, name), *grid, *block, *pointers)
 
         return launch
 
@@ -126,8 +127,10 @@ def test_bad_out(device, out, error, message):
 def test_declined(device):
     """What the kernels do not take, the definition gets."""
     x = hosted(np.ones((3, 4)))
-    for options in ({"temperature": 2.0}, {"floor": 0.5}, {"floor": 1.0}, {"where": True}):
+    for options in ({"temperature": "2"}, {"temperature": 0.0}, {"temperature": -1.0}, {"floor": 1.5}, {"floor": 0},
+                    {"where": True}, {"where": hosted(np.ones(3, bool))}, {"where": x}):  # fmt: skip
         assert _cupy.answer("softmax", x, 1, **options) is None
+    assert _cupy.answer("logmeanexp", x, 1, False, where=hosted(np.ones(4, bool))) is None
     assert _cupy.answer("logsumexp", x, 1, None, False, True) is None
     assert _cupy.answer("logsumexp", x, 1, x, False, False) is None
     for axis in (2, (1, 1), 1.0, (), True):
@@ -159,3 +162,145 @@ def test_elementwise(device, name, kind):
     assert all(launched == f"{name}_{kind}" for launched in device.made)
     with pytest.raises(ValueError, match="device 1"):
         function(*[hosted(a)] * len(arguments), out=hosted(b, device=1))
+
+
+# ---- options ----
+
+
+@pytest.fixture
+def selections(monkeypatch):
+    """The two functions of CuPy that the door calls for a mask."""
+
+    def where(mask, a, b):
+        kept = np.where(seen(mask), seen(a), b)
+        return hosted(np.asfortranarray(kept) if a.flags.f_contiguous and not a.flags.c_contiguous else kept)
+
+    def copyto(to, values):
+        buffer = (ctypes.c_char * to.nbytes).from_address(to.data.ptr)
+        np.ndarray(to.shape, to.dtype, buffer)[...] = seen(values)
+
+    monkeypatch.setattr(cupy, "where", where)
+    monkeypatch.setattr(cupy, "copyto", copyto)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.usefixtures("selections")
+def test_options(device, kind):
+    random = np.random.default_rng(3)
+    x = random.normal(0, 3, (5, 6, 40)).astype(kind)
+    mask, few = random.random((6, 40)) < 0.5, random.random((5, 6, 40)) < 0.02
+    for operation in _cuda.OPERATIONS:
+        softmax = operation in ("softmax", "log_softmax")
+        choices = [{"where": mask}, {"where": few}] if operation != "logmeanexp" else []
+        if softmax:
+            choices += [{"temperature": 0.3}, {"temperature": 2, "where": mask}]
+        if operation == "softmax":
+            choices += [{"floor": 0.1}, {"floor": 0.1, "where": few, "temperature": 3.0}]
+        for options in choices:
+            lent = {name: hosted(one) if name == "where" else one for name, one in options.items()}
+            for axis in (-1, 0, (0, 2)):
+                want = getattr(stablesoft, operation)(x, axis=axis, **options)
+                got = getattr(stablesoft, operation)(hosted(x), axis=axis, **lent)
+                assert_same_bits(seen(got), want, (operation, options, axis))
+                if softmax:
+                    y = np.empty_like(x)
+                    out = hosted(y)
+                    assert getattr(stablesoft, operation)(hosted(x), axis=axis, out=out, **lent) is out
+                    assert_same_bits(y, want, "out")
+    assert device.made
+
+
+# ---- losses ----
+
+
+def same_loss(got, want, what):
+    """Loss and gradient, or the loss alone."""
+    for one, other in zip(*((x if isinstance(x, tuple) else (x,)) for x in (got, want)), strict=True):
+        assert type(one) is cupy.ndarray
+        assert_same_bits(seen(one), np.asarray(other), what)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("return_grad", [False, True])
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_cross_entropy(device, kind, return_grad, reduction):
+    random = np.random.default_rng(1)
+    whole = random.normal(0, 3, (5, 6, 40)).astype(kind)
+    for x, axis in ((whole, -1), (whole[::2, ::-1, 3:], 2), (np.asfortranarray(whole), 1), (whole, 0)):
+        shape = tuple(length for i, length in enumerate(x.shape) if i != axis % 3)
+        labels = random.integers(0, x.shape[axis], shape)
+        weight = random.uniform(0, 2, x.shape[axis]).astype("float32" if kind == "float16" else kind)
+        for options in ({}, {"ignore_index": int(labels.flat[0])}, {"weight": weight}, {"z_loss": 0.1}):
+            options |= {"reduction": reduction, "return_grad": return_grad}
+            lent = {name: hosted(one) if name == "weight" else one for name, one in options.items()}
+            want = stablesoft.softmax_cross_entropy(x, labels, axis, **options)
+            for _ in range(2):  # prepared, and from the plans
+                got = stablesoft.softmax_cross_entropy(hosted(x), hosted(labels), axis, **lent)
+                same_loss(got, want, (axis, options))
+    assert device.made
+
+
+@pytest.mark.usefixtures("device")
+def test_one_row():
+    x, label = np.array([1.0, 2.0, 0.5]), np.array(1)
+    for reduction in ("none", "mean"):
+        options = {"reduction": reduction, "return_grad": True}
+        got = stablesoft.softmax_cross_entropy(hosted(x), hosted(label), **options)
+        same_loss(got, stablesoft.softmax_cross_entropy(x, label, **options), reduction)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_sigmoid_cross_entropy(device, kind, reduction):
+    random = np.random.default_rng(2)
+    x, t = random.normal(0, 9, (20, 30)).astype(kind), random.integers(0, 2, (20, 30)).astype(kind)
+    weight = random.uniform(0, 2, 30).astype(kind)
+    for a, b in ((x, t), (x[::2, ::-1], t[1::2]), (np.asfortranarray(x), np.asfortranarray(t))):
+        for options in ({}, {"weight": weight, "pos_weight": weight[:1]}):
+            for return_grad in (False, True):
+                more = {"reduction": reduction, "return_grad": return_grad}
+                want = stablesoft.sigmoid_cross_entropy(a, b, **options, **more)
+                lent = {name: spread(one, a.shape) for name, one in options.items()}
+                got = stablesoft.sigmoid_cross_entropy(hosted(a), hosted(b), **lent, **more)
+                same_loss(got, want, (a.shape, more))
+    assert device.made
+
+
+def spread(array, shape):
+    """A broadcast view, which CuPy would make by a kernel of its own."""
+    return hosted(np.broadcast_to(array, shape))
+
+
+def test_checked_labels(device, monkeypatch):
+    """STABLESOFT_CHECK=1 makes a bad label the error that NumPy's arrays get."""
+    x, labels = np.zeros((4, 3)), np.array([0, 2, 3, 7])
+    monkeypatch.setattr(cupy, "asnumpy", seen)
+    loss = stablesoft.softmax_cross_entropy(hosted(x), hosted(labels), reduction="none")
+    assert np.isnan(seen(loss)).tolist() == [False, False, True, True]
+    monkeypatch.setattr(_cupy_losses, "CHECKED", True)
+    made = len(device.made)
+    with pytest.raises(ValueError, match=r"labels\[2\] is 3, which is not one of the 3 classes"):
+        stablesoft.softmax_cross_entropy(hosted(x), hosted(labels))
+    assert len(device.made) == made
+    labels[2:] = 1, -5
+    same_loss(
+        stablesoft.softmax_cross_entropy(hosted(x), hosted(labels), ignore_index=-5),
+        stablesoft.softmax_cross_entropy(x, labels, ignore_index=-5), "ignored",
+    )  # fmt: skip
+
+
+def test_declined_losses(device):
+    x, labels = hosted(np.ones((3, 4))), hosted(np.zeros(3, int))
+    for axis in (0, 2, np.int64(1)):
+        assert _cupy.answer("softmax_cross_entropy", x, labels, axis) is None
+    for options in ({"label_smoothing": 0.1}, {"reduction": "all"}, {"return_grad": 1}, {"ignore_index": 2**63},
+                    {"z_loss": -1.0}, {"weight": [1.0] * 4}):  # fmt: skip
+        assert _cupy.answer("softmax_cross_entropy", x, labels, **options) is None
+    for other in (hosted(np.ones(3)), hosted(np.zeros((3, 4))), hosted(np.zeros(3, int), 1), [0, 1, 2],
+                  hosted(np.zeros(3, np.uint64))):  # fmt: skip
+        assert _cupy.answer("softmax_cross_entropy", x, other) is None
+    for other in (labels, hosted(np.ones((3, 4), "float32")), hosted(np.ones((3, 4)), 1), [[1.0] * 4] * 3):
+        assert _cupy.answer("sigmoid_cross_entropy", x, other) is None
+    assert _cupy.answer("sigmoid_cross_entropy", x, x, weight=hosted(np.ones(3))) is None
+    assert _cupy.answer("softmax_focal_loss", x, labels) is None
+    assert not device.made

@@ -1,7 +1,6 @@
 """On a CUDA device: NumPy's bits, accuracy, edges, streams, graphs."""
 
 import contextlib
-import warnings
 
 import numpy as np
 import pytest
@@ -174,7 +173,7 @@ def test_out(dtype):
 
 def test_mixed_libraries():
     x = cupy.ones((3, 4))
-    with pytest.raises(TypeError, match="out must be an array of the input's library"):
+    with pytest.raises(TypeError, match="out is an array of numpy and the input one of cupy"):
         stablesoft.softmax(x, axis=1, out=np.empty((3, 4)))
     with pytest.raises(TypeError):
         stablesoft.logsumexp(np.ones(3), b=cupy.ones(3), out=np.empty(()))
@@ -228,14 +227,3 @@ def test_other_device(dtype):
     assert_same_bits(cupy.asnumpy(got), on_cpu("softmax", x, 1), "device 1")
     with pytest.raises(ValueError, match="device"):
         stablesoft.softmax(y, axis=1, out=cupy.empty(x.shape, dtype))
-
-
-def test_definition(dtype):
-    """What has no kernel is computed by CuPy's own functions."""
-    x = np.random.default_rng(13).normal(size=(5, 6)).astype(dtype)
-    for options in ({"temperature": 2.0}, {"floor": 0.25}, {"where": np.arange(6) % 2 == 0}):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            np.testing.assert_allclose(
-                on_gpu("softmax", x, 1, **options), on_cpu("softmax", x, 1, **options), rtol=1e-5
-            )

@@ -3,7 +3,7 @@
    reciprocal or its logarithm, and the ladder. The same sum gives the same bits. */
 
 /* A sum of one row: as ss_sum and ss_end of kernels.h. In a special row (no finite peak) hi is the result where x is
-   +inf, and lo elsewhere. */
+   +inf, and lo elsewhere; for a loss hi is how many are +inf, or NaN. */
 typedef struct {
     double peak, shift, exponent; /* the peak that was summed with is peak - shift */
     vpair total;
@@ -18,7 +18,7 @@ typedef struct {
 #endif
 
 #define SS_HAS_REST(operation) ((operation) != SS_SOFTMAX)
-#define SS_REDUCES(operation) ((operation) >= SS_LOGSUMEXP) /* logmeanexp is logsumexp with a count */
+#define SS_REDUCES(operation) ((operation) == SS_LOGSUMEXP) /* logmeanexp is logsumexp with a count */
 
 /* The same sum again, exactly, by all threads of the group. One peak stays out: skipped where no other element has its
    exponent (its term might overflow at this scale), else added like all others and taken off, which is exact. */
@@ -80,7 +80,9 @@ static inline void conclude_special(ss_row_sum *sum, int operation, int unordere
     sum->near = 0;
     sum->hi = sum->lo = sum->value = NAN;
     if (unordered) return;
-    if (sum->peak == INFINITY) {
+    if (operation == SS_CROSS_ENTROPY) {
+        if (sum->peak == INFINITY) sum->hi = infinities;
+    } else if (sum->peak == INFINITY) {
         sum->hi = softmax ? v_div(1.0, infinities) : -ss_log1p_pair(ss_pair_of(infinities - 1.0)).hi + 0.0;
         sum->lo = softmax ? 0.0 : -INFINITY;
         sum->value = INFINITY;
@@ -117,9 +119,10 @@ __noinline__ static void special_sum(const ss_geometry *g, ss_place at, int64_t 
 template <class real, int OPERATION> static inline void apply_sum(ss_row_sum *sum, double count)
 {
     typedef arithmetic<real> A;
+    sum->special = sum->near = 0;
+    if (OPERATION == SS_CROSS_ENTROPY) return; /* losses.cuh goes on from the sum */
     const vpair factor = OPERATION == SS_SOFTMAX ? A::reciprocal(sum->total)
                                                  : A::excess(sum->peak - sum->shift, sum->total, sum->exponent);
-    sum->special = sum->near = 0;
     sum->hi = factor.hi;
     sum->lo = factor.lo;
     if (SS_REDUCES(OPERATION))

@@ -38,6 +38,7 @@ template <int LANES> struct group {
     }
 
     static inline int any(int flag) { return flag; }
+    template <class T> static inline T from_first(T value) { return value; }
 };
 
 template <> struct group<WHOLE_BLOCK> {
@@ -65,6 +66,16 @@ template <> struct group<WHOLE_BLOCK> {
     }
 
     static inline int any(int flag) { return flag; }
+
+    /* What the first thread has, where only the first warp knows it. */
+    template <class T> static inline T from_first(T value)
+    {
+        __shared__ __align__(16) unsigned char slot[sizeof(T)];
+        if (threadIdx.x == 0) memcpy(slot, &value, sizeof(T));
+        __syncthreads();
+        memcpy(&value, slot, sizeof(T));
+        return value;
+    }
 };
 
 template <> struct group<COLUMN> {

@@ -40,3 +40,21 @@
     { \
         body; \
     }
+
+/* A loss: x are the logits, y the gradient or NULL. */
+#define SS_LOSS_KERNEL(name, threads, blocks, body) \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) \
+        name(const char *x, char *y, const __grid_constant__ ss_geometry g, const __grid_constant__ ss_loss_options o, \
+             double *scratch, const char *labels, const char *weights, const char *positives, char *value) \
+    { \
+        const ss_loss_arrays a = {scratch, labels, weights, positives, value}; \
+        body; \
+    }
+
+#define SS_OPTION_KERNEL(name, threads, blocks, body) \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) \
+        name(const char *x, char *y, const char *mask, const __grid_constant__ ss_geometry g, \
+             const __grid_constant__ ss_options o) \
+    { \
+        body; \
+    }

@@ -87,6 +87,10 @@ template <> struct arithmetic<float> {
     static inline void add(sum *s, vd term) { s->hi = v_add(s->hi, term); }
     static inline vd end(const sum *s) { return s->hi; }
     static inline vd join(vd a, vd b) { return v_add(a, b); }
+    static inline vd product(vpair term, vpair factor) { return product_f32(term, factor); }
+    typedef scaled_f32 scaled;
+    static inline scaled scale_factor(vpair factor, vd d) { return scale_factor_f32(factor, d); }
+    static inline vd scaled_product(vpair term, scaled factor) { return scaled_product_f32(term, factor); }
     static inline vpair reciprocal(vpair sum) { return reciprocal_f32(sum); }
     static inline vpair excess(vd peak, vpair rest, vd exponent) { return excess_f32(peak, rest, exponent); }
 };
@@ -122,6 +126,10 @@ template <> struct arithmetic<double> {
         vpair high = ss_two_sum(a.hi, b.hi);
         return ss_fast_two_sum(high.hi, v_add(high.lo, v_add(a.lo, b.lo)));
     }
+    static inline vd product(vpair term, vpair factor) { return product_f64(term, factor); }
+    typedef scaled_f64 scaled;
+    static inline scaled scale_factor(vpair factor, vd d) { return scale_factor_f64(factor, d); }
+    static inline vd scaled_product(vpair term, scaled factor) { return scaled_product_f64(term, factor); }
     static inline vpair reciprocal(vpair sum) { return reciprocal_f64(sum); }
     static inline vpair excess(vd peak, vpair rest, vd exponent) { return excess_f64(peak, rest, exponent); }
 };
@@ -155,18 +163,22 @@ typedef struct {
 static inline ss_place place_of(const ss_geometry &g, const char *x, char *y, int64_t row)
 {
     ss_place at = {x, y};
-    for (int d = (int)g.kept - 1; d >= 0; d--) {
-        const int64_t i = d ? row % g.kept_shape[d] : row;
-        if (d) row /= g.kept_shape[d];
+    SS_ROLLED
+    for (int d = (int)g.kept - 1; d > 0; d--) {
+        const int64_t i = row % g.kept_shape[d];
+        row /= g.kept_shape[d];
         at.x += i * g.kept_x[d];
         at.y += i * g.kept_y[d];
     }
+    at.x += row * g.kept_x[0];
+    at.y += row * g.kept_y[0];
     return at;
 }
 
 static inline int64_t offset_in(int64_t dims, const int64_t *shape, const int64_t *steps, int64_t element)
 {
     int64_t offset = 0;
+    SS_ROLLED
     for (int d = (int)dims - 1; d > 0; d--) {
         offset += element % shape[d] * steps[d];
         element /= shape[d];
@@ -174,9 +186,18 @@ static inline int64_t offset_in(int64_t dims, const int64_t *shape, const int64_
     return offset + element * steps[0];
 }
 
+/* Of an element of a row, which has less than 2^32: divisions of 64 bits would make most of the code of a kernel. */
 static inline int64_t offset_of(const ss_geometry &g, const int64_t *steps, int64_t element)
 {
-    return offset_in(g.reduced, g.reduced_shape, steps, element);
+    int64_t offset = 0;
+    unsigned rest = (unsigned)element;
+    SS_ROLLED
+    for (int d = (int)g.reduced - 1; d > 0; d--) {
+        const unsigned length = (unsigned)g.reduced_shape[d];
+        offset += (int64_t)(rest % length) * steps[d];
+        rest /= length;
+    }
+    return offset + (int64_t)rest * steps[0];
 }
 
 template <class T> static inline typename T::real element_of(const ss_geometry &g, const char *x, int64_t element)
@@ -196,6 +217,13 @@ template <class T, int CHUNKS> struct items {
     inline int64_t place(int item) const
     {
         return vector ? first + (int64_t)(item / V * size + rank) * V + item % V : first + (int64_t)item * size + rank;
+    }
+
+    /* The item that has this place in the first stretch, or -1 where it is another thread's. */
+    inline int item_at(int64_t place) const
+    {
+        const int chunk = vector ? (int)place / V : (int)place;
+        return chunk % size != rank ? -1 : vector ? chunk / size * V + (int)place % V : chunk / size;
     }
 
     /* -inf beyond the end. at(i): the offset of element i where it is not contiguous. */

@@ -14,6 +14,13 @@
 #define SS_EXACT_ADD(digit, part) ((digit) += (part))
 #endif
 
+/* Before a loop that a GPU's compiler shall not unroll: that would take registers from all that is around it. */
+#ifdef __CUDACC_RTC__
+#define SS_ROLLED _Pragma("unroll 1")
+#else
+#define SS_ROLLED
+#endif
+
 enum { SS_DIGITS = 10, SS_DIGITS_BELOW = 6 };
 
 typedef struct {

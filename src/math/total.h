@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "exact.h" /* how a part joins a digit */
+
 enum { SS_TOTAL_DIGITS = 70, SS_TOTAL_LOWEST = -1088 }; /* digit[i] counts 2^(32 i + LOWEST); 1088 = 34 * 32 */
 
 typedef struct ss_total {
@@ -21,7 +23,7 @@ static inline void ss_total_start(ss_total *sum) { memset(sum, 0, sizeof *sum); 
 
 static inline void ss_total_carry(ss_total *sum)
 {
-    for (int i = 0; i < SS_TOTAL_DIGITS - 1; i++) {
+    SS_ROLLED for (int i = 0; i < SS_TOTAL_DIGITS - 1; i++) {
         const int64_t carry = sum->digit[i] >> 32;
         sum->digit[i] -= carry * ((int64_t)1 << 32);
         sum->digit[i + 1] += carry;
@@ -42,10 +44,10 @@ static inline void ss_total_add(ss_total *sum, double value)
     const int position = (int)(field ? field : 1) - 1075 - SS_TOTAL_LOWEST; /* of the mantissa's last bit */
     const int index = position >> 5, shift = position & 31;
     const uint64_t low = mantissa << shift, high = shift ? mantissa >> (64 - shift) : 0;
-    sum->digit[index] += sign * (int64_t)(low & 0xffffffffu);
-    sum->digit[index + 1] += sign * (int64_t)(low >> 32);
-    sum->digit[index + 2] += sign * (int64_t)high;
-    if (++sum->pending == (1 << 29)) ss_total_carry(sum);
+    SS_EXACT_ADD(sum->digit[index], sign * (int64_t)(low & 0xffffffffu));
+    SS_EXACT_ADD(sum->digit[index + 1], sign * (int64_t)(low >> 32));
+    SS_EXACT_ADD(sum->digit[index + 2], sign * (int64_t)high);
+    if (!SS_EXACT_SHARED && ++sum->pending == (1 << 29)) ss_total_carry(sum);
 }
 
 /* The sum times 2^-down as a pair: rounded to a double, and the rest of it. The carry leaves every digit but the last
@@ -58,11 +60,11 @@ static inline void ss_total_scaled(const ss_total *total, int down, double *hi, 
     ss_total_carry(&sum);
     const double sign = sum.digit[SS_TOTAL_DIGITS - 1] < 0 ? -1.0 : 1.0;
     if (sign < 0.0) {
-        for (int i = 0; i < SS_TOTAL_DIGITS; i++) sum.digit[i] = -sum.digit[i];
+        SS_ROLLED for (int i = 0; i < SS_TOTAL_DIGITS; i++) sum.digit[i] = -sum.digit[i];
         ss_total_carry(&sum);
     }
     double high = 0.0, low = 0.0;
-    for (int i = SS_TOTAL_DIGITS - 1; i >= 0 && isfinite(high); i--) {
+    SS_ROLLED for (int i = SS_TOTAL_DIGITS - 1; i >= 0 && isfinite(high); i--) {
         const double digit = ldexp((double)sum.digit[i], 32 * i + SS_TOTAL_LOWEST - down);
         const double next = high + digit, part = next - high;
         low += (high - (next - part)) + (digit - part);

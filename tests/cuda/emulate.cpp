@@ -5,28 +5,83 @@
 #include "cuda/kernels.cu"
 #include "cuda/ladder.cuh"
 #include "cuda/elementwise.cuh"
+#include "cuda/items.cuh"
+#include "cuda/labels.cuh"
+#include "cuda/losses.cuh"
+#include "cuda/sigmoid.cuh"
+#include "cuda/options.cuh"
+
+typedef void (*plain_kernel)(const char *, char *, void *, ss_geometry);
+typedef void (*loss_kernel)(const char *, char *, ss_geometry, ss_loss_options, double *, const char *, const char *,
+                            const char *, char *);
+typedef void (*option_kernel)(const char *, char *, const char *, ss_geometry, ss_options);
 
 static struct {
-    void (*kernel)(const char *, char *, void *, ss_geometry);
+    void *kernel;
     const char *x;
     char *y;
     void *more;
     ss_geometry g;
+    ss_loss_options o;
+    ss_loss_arrays a;
+    ss_options options;
 } job;
 
-static void one_thread(void) { job.kernel(job.x, job.y, job.more, job.g); }
+static void one_thread(void) { ((plain_kernel)job.kernel)(job.x, job.y, job.more, job.g); }
+static void one_thread_of_loss(void)
+{
+    ((loss_kernel)job.kernel)(job.x, job.y, job.g, job.o, job.a.scratch, job.a.labels, job.a.weights, job.a.positives,
+                              job.a.value);
+}
 
-extern "C" void launch(void (*kernel)(const char *, char *, void *, ss_geometry), unsigned grid, unsigned grid_y,
-                       unsigned block_x, unsigned block_y, const char *x, char *y, void *more, const ss_geometry *g)
+static void one_thread_with_options(void)
+{
+    ((option_kernel)job.kernel)(job.x, job.y, (const char *)job.more, job.g, job.options);
+}
+
+static void run_grid(unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y)
+{
+    gridDim = {grid, grid_y, 1};
+    blockDim = {block_x, block_y, 1};
+    for (blockIdx.y = 0; blockIdx.y < grid_y; blockIdx.y++)
+        for (blockIdx.x = 0; blockIdx.x < grid; blockIdx.x++) run_block(block_x * block_y);
+}
+
+extern "C" void launch(void *kernel, unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y, const char *x,
+                       char *y, void *more, const ss_geometry *g)
 {
     job.kernel = kernel;
     job.x = x;
     job.y = y;
     job.more = more;
     job.g = *g;
-    gridDim = {grid, grid_y, 1};
-    blockDim = {block_x, block_y, 1};
     body_of_block = one_thread;
-    for (blockIdx.y = 0; blockIdx.y < grid_y; blockIdx.y++)
-        for (blockIdx.x = 0; blockIdx.x < grid; blockIdx.x++) run_block(block_x * block_y);
+    run_grid(grid, grid_y, block_x, block_y);
+}
+
+extern "C" void launch_loss(void *kernel, unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y,
+                            const char *x, char *y, const ss_geometry *g, const ss_loss_options *o, double *scratch,
+                            const char *labels, const char *weights, const char *positives, char *value)
+{
+    job.kernel = kernel;
+    job.x = x;
+    job.y = y;
+    job.g = *g;
+    job.o = *o;
+    job.a = {scratch, labels, weights, positives, value};
+    body_of_block = one_thread_of_loss;
+    run_grid(grid, grid_y, block_x, block_y);
+}
+
+extern "C" void launch_options(void *kernel, unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y,
+                               const char *x, char *y, void *mask, const ss_geometry *g, const ss_options *o)
+{
+    job.kernel = kernel;
+    job.x = x;
+    job.y = y;
+    job.more = mask;
+    job.g = *g;
+    job.options = *o;
+    body_of_block = one_thread_with_options;
+    run_grid(grid, grid_y, block_x, block_y);
 }

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+   Sigmoid cross-entropy, element by element, over loops/logistic.inc.h. In ss_geometry `rows` counts the elements,
+   which run over the kept dimensions; the strides of the targets stand in reduced_x. Blocks go through the elements in
+   turns, so that there are few partial sums. */
+
+#include "loops/logistic.inc.h"
+
+/* The arithmetic of loops/logistic.inc.h by type. */
+template <class real> struct logistic;
+
+#define SS_LOGISTIC(real, suffix) \
+    template <> struct logistic<real> { \
+        static inline void of(double x, ss_logistic *s) { logistic_##suffix(&x, 1, 1, s); } \
+        static inline double loss(const ss_logistic *s, double x, double none, double some) \
+        { \
+            return logistic_loss_##suffix(s, x, none, some); \
+        } \
+        static inline double slope(const ss_logistic *s, double x, double none, double some, vpair scale) \
+        { \
+            return logistic_slope_##suffix(s, x, none, some, scale); \
+        } \
+        static inline double most_plain() { return PLAIN_##suffix; } \
+        static inline double plain_loss(const ss_logistic *s, double x, double t) \
+        { \
+            return plain_loss_##suffix(s, x, t); \
+        } \
+        static inline double plain_slope(const ss_logistic *s, double x, double t, vpair scale) \
+        { \
+            return plain_slope_##suffix(s, x, t, scale); \
+        } \
+    };
+SS_LOGISTIC(float, f32)
+SS_LOGISTIC(double, f64)
+
+/* The loss of one element, and its slope where that is wanted (not NULL): FN(sigmoid_any), whose plain elements have
+   the bits of FN(sigmoid_plain). */
+template <class real>
+static inline double loss_of_logit(double x, double target, double weight, double positive, vpair scale, double *slope)
+{
+    typedef logistic<real> L;
+    ss_logistic s;
+    L::of(x, &s);
+    const double none = v_sub(1.0, target), some = v_mul(target, positive);
+    const int special = positive != 1.0 || L::most_plain() < fabs(x) || v_min(target, none) < 0.0;
+    const double item = special ? L::loss(&s, x, none, some) : L::plain_loss(&s, x, target);
+    if (slope) {
+        const vpair by = ss_pair_mul(scale, ss_pair_of(weight));
+        *slope = special ? L::slope(&s, x, none, some, by) : L::plain_slope(&s, x, target, by);
+        if (weight == 0.0) *slope = 0.0;
+    }
+    return ss_part(weight, item);
+}
+
+/* Element i of an operand, 1 where there is none. */
+template <class T>
+static inline double operand_at(const ss_geometry &g, const char *from, const int64_t *steps, int64_t i)
+{
+    if (!from) return 1.0;
+    return (double)T::get(*(const typename T::stored *)(from + offset_in(g.kept, g.kept_shape, steps, i)));
+}
+
+template <class T>
+static inline void sigmoid_elements(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
+                                    const ss_loss_options &o)
+{
+    typedef typename T::real real;
+    enum { COUNT = items<T, 1>::COUNT };
+    const int64_t all = (int64_t)COUNT * blockDim.x;
+    const int given = a.weights || a.positives;
+    const vpair scale = ss_pair(o.scale_hi, o.scale_lo);
+    ss_items_sum sum = no_items();
+    for (int64_t first = blockIdx.x * all; first < g.rows; first += gridDim.x * all) {
+        const items<T, 1> mine = {first, first + all < g.rows ? first + all : g.rows, (int)threadIdx.x, (int)blockDim.x,
+                                  (int)g.vector};
+        real logit[COUNT], target[COUNT];
+        typename T::stored item[COUNT], slope[COUNT];
+        mine.load_from(x, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.kept_x, i); }, logit);
+        mine.load_from(a.labels, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.reduced_x, i); }, target);
+#pragma unroll
+        for (int v = 0; v < COUNT; v++) {
+            const int here = mine.place(v) < mine.last;
+            double weight = 1.0, positive = 1.0, loss, its_slope = 0.0;
+            if (given && here) {
+                weight = operand_at<T>(g, a.weights, o.weight_steps, mine.place(v));
+                positive = operand_at<T>(g, a.positives, o.positive_steps, mine.place(v));
+            }
+            loss = loss_of_logit<real>((double)logit[v], (double)target[v], weight, positive, scale,
+                                       y ? &its_slope : NULL);
+            if (o.summed && here) add_item(&sum, loss);
+            item[v] = T::put(loss);
+            slope[v] = T::put(its_slope);
+        }
+        if (y) mine.store_to(y, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.kept_y, i); }, slope);
+        if (!o.summed) mine.store_to(a.value, [](int64_t i) { return i * (int64_t)sizeof(typename T::stored); }, item);
+    }
+    if (o.summed) leave_items(a.scratch + SS_SCRATCH_HEAD, sum);
+}
+
+template <class T>
+static inline void finish_sigmoid(const char *x, const ss_loss_arrays &a, const ss_geometry &g,
+                                  const ss_loss_options &o)
+{
+    finish_items<T>(a, o, a.scratch + SS_SCRATCH_HEAD, g.rows, [&](int64_t i) {
+        return loss_of_logit<typename T::real>(
+            operand_at<T>(g, x, g.kept_x, i), operand_at<T>(g, a.labels, g.reduced_x, i),
+            operand_at<T>(g, a.weights, o.weight_steps, i), operand_at<T>(g, a.positives, o.positive_steps, i),
+            ss_pair_of(1.0), NULL);
+    });
+}

@@ -1,0 +1,107 @@
+"""Which CUDA kernels serve a loss: as _cuda, from which it takes how rows are laid over threads.
+
+A loss is one launch, and where it is reduced another one that adds; a mean over what only the device can count (labels
+that are not ignored, or their weights) needs one before.
+"""
+
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from . import _cuda
+from ._cuda import CROSS_ENTROPY, DIMS, SIGMOID, Launch
+
+_FLAGS = ("ignores", "ignored", "label_bytes", "weight_single", "weighs", "summed", "counted", "blocks")
+_NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo")
+# ss_loss_options of src/cuda/items.cuh
+OPTIONS = np.dtype(
+    [(name, np.int64) for name in _FLAGS]
+    + [(name, np.int64, (DIMS,)) for name in ("weight_steps", "positive_steps")]
+    + [(name, np.float64) for name in _NUMBERS]
+)
+SCRATCH_HEAD, PER_BLOCK = 4, 4  # as there
+MOST_ADDED = 8192  # losses that the block which finishes adds by itself
+MOST_SUMMING = 528  # blocks that leave partial sums: 4 for each multiprocessor of a large device
+MOST_ITEMS = 1 << 30  # the exact sum takes no more without a carry
+
+
+class LossPlan(NamedTuple):
+    launches: tuple
+    geometry: np.ndarray
+    options: np.ndarray
+    scratch: int  # doubles
+
+
+def quotient(factor, divisor):
+    """factor / divisor as a pair; 0 over nothing."""
+    if divisor == 0.0:
+        return 0.0, 0.0
+    high = factor / divisor
+    return high, float(Fraction(factor) - Fraction(high) * Fraction(divisor)) / divisor
+
+
+def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, **options):
+    """How to compute a softmax cross-entropy with labels; `steps_y` is None where no gradient is wanted.
+
+    `options` are fields of OPTIONS; None where the kernels do not take the call.
+    """
+    writes = steps_y is not None
+    layout = _cuda.lay_out(dtype, shape, (axis,), steps_x, steps_y if writes else steps_x, aligned, writes)
+    if layout is None:
+        return None
+    kept, reduced, fields, columns = layout
+    rows, n = fields["rows"], fields["n"]
+    if rows > MOST_ITEMS:
+        return None
+    (main,), more = (_cuda.lay_columns if columns else _cuda.lay_rows)(CROSS_ENTROPY, dtype, rows, n, shared=False)
+    launches = [main]
+    blocks = 0
+    if options["counted"]:
+        launches.insert(0, Launch(f"{CROSS_ENTROPY}_count", (1, 1), (_cuda.CONCLUDING_THREADS, 1)))
+    if options["summed"]:
+        if rows > MOST_ADDED:
+            blocks = min(MOST_SUMMING, -(-rows // MOST_ADDED) * 4)
+            launches.append(Launch(f"{CROSS_ENTROPY}_sum", (blocks, 1), (_cuda.MOST_THREADS, 1)))
+        launches.append(Launch(f"{CROSS_ENTROPY}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
+    scratch = SCRATCH_HEAD + (rows + PER_BLOCK * blocks if options["summed"] else 0)
+    geometry = _cuda.geometry_of(kept, reduced, **fields, **more)
+    return LossPlan(tuple(launches), geometry, _options(blocks=blocks, **options), scratch)
+
+
+def plan_sigmoid(dtype, shape, steps, aligned, **options):
+    """How to compute a sigmoid cross-entropy. `steps` are the strides of logits, targets, weights, positives, gradient
+    and losses, in this order, None where there is no such array.
+    """
+    none = (0,) * len(shape)
+    dims = _cuda.collapse(zip(shape, *(none if one is None else one for one in steps))) or [(1,) + (0,) * 6]
+    count, size = math.prod(shape), np.dtype(dtype).itemsize
+    if len(dims) > DIMS or count > MOST_ITEMS:
+        return None
+    given = [place for place, one in enumerate(steps, 1) if one is not None]
+    flat = len(dims) == 1 and all(dims[0][place] == size for place in given)
+    vector = aligned and flat and count * size % 16 == 0
+    each = _cuda.MOST_THREADS * (16 // size)
+    grid = -(-count // each)
+    if options["summed"]:
+        grid = min(grid, MOST_SUMMING)
+    launches = [Launch(f"{SIGMOID}_{dtype}", (grid, 1), (_cuda.MOST_THREADS, 1))]
+    if options["summed"]:
+        launches.append(Launch(f"{SIGMOID}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
+    kept = [(length, logits, gradient) for length, logits, _, _, _, gradient, _ in dims]
+    geometry = _cuda.geometry_of(kept, [(1, dim[2], 0) for dim in dims], rows=count, n=1, vector=vector)
+    filled = _options(blocks=grid if options["summed"] else 0, **options)
+    for place, name in ((3, "weight_steps"), (4, "positive_steps")):
+        filled[name][: len(dims)] = [dim[place] for dim in dims]
+    return LossPlan(tuple(launches), geometry, filled, SCRATCH_HEAD + PER_BLOCK * grid if options["summed"] else 0)
+
+
+def _options(factor=1.0, divisor=1.0, **fields):
+    options = np.zeros((), OPTIONS)
+    options["cap"] = math.inf
+    for name, value in fields.items():
+        options[name] = value
+    options["factor"], options["divisor"] = factor, divisor
+    options["scale_hi"], options["scale_lo"] = quotient(factor, divisor)
+    return options

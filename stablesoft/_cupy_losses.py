@@ -1,0 +1,189 @@
+"""CuPy arrays to the CUDA kernels of the losses, as _cupy does it for the other functions.
+
+Labels stay on the device and are not looked at: one out of range makes the loss and the gradient of its row NaN. With
+STABLESOFT_CHECK=1 in the environment they are fetched first, for the error that NumPy's arrays get; the environment is
+read once, when the first CuPy array comes.
+"""
+
+import math
+import os
+from typing import NamedTuple
+
+import cupy
+import numpy as np
+from cupy.cuda import runtime
+from cupy.cuda.function import CNumpyArray
+
+from . import _cuda_losses, _cupy
+from ._loss_arguments import REDUCTIONS, check_labels
+
+CHECKED = os.environ.get("STABLESOFT_CHECK") == "1"
+_SIGNED = {"b": 1, "h": 2, "i": 4, "l": 8, "q": 8, "B": -1, "H": -2, "I": -4}
+
+
+class _Call(NamedTuple):
+    """A plan, ready to be launched on one device."""
+
+    launches: tuple  # of (function, grid, block)
+    geometry: object
+    options: object
+    scratch: int
+    keep: object  # the memory that geometry and options point into
+
+
+def answer(name, logits, *arguments, **options):
+    """The result of a public loss for a CuPy array, or None for the definition to compute it."""
+    return _LOSSES[name](logits, *arguments, **options) if name in _LOSSES else None
+
+
+def _softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=None, label_smoothing=0.0, z_loss=0.0,
+                           reduction="mean", return_grad=False):
+    if type(label_smoothing) not in (int, float) or label_smoothing != 0:
+        return None
+    if type(z_loss) not in (int, float) or not 0 <= z_loss < math.inf:
+        return None
+    return cross_entropy(logits, labels, axis, weight=weight, ignored=ignore_index, z_loss=z_loss, reduction=reduction,
+                         return_grad=return_grad, weighs=True)
+
+
+def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, return_grad, weighs, factor=1.0,
+                  divisor=-1.0, cap=math.inf):
+    """Softmax cross-entropy with integer labels: loss or (loss, gradient); None where the kernels do not take it.
+
+    Parameters
+    ----------
+    logits, labels, axis, weight, ignored, z_loss, reduction, return_grad
+        As the user gave them.
+    weighs, factor, divisor, cap
+        As in _losses.softmax_loss.
+    """
+    dtype = _cupy._DTYPES.get(logits.dtype.char)
+    ndim, shape = logits.ndim, logits.shape
+    if dtype is None or 0 in shape or type(axis) is not int or not -ndim <= axis < ndim:
+        return None
+    if type(labels) is not cupy.ndarray or labels.dtype.char not in _SIGNED:
+        return None
+    axis %= ndim
+    kept = shape[:axis] + shape[axis + 1 :]
+    if labels.shape != kept or type(return_grad) is not bool or reduction not in REDUCTIONS:
+        return None
+    if ignored is not None and (type(ignored) is not int or not -(1 << 62) < ignored < 1 << 62):
+        return None
+    if weight is not None:
+        wide = "d" if dtype == "float64" else "f"
+        if type(weight) is not cupy.ndarray or weight.shape != (shape[axis],) or weight.dtype.char not in "fd":
+            return None
+        weight = weight if weight.dtype.char == wide else weight.astype(wide)
+    device = logits.data.device_id
+    if labels.data.device_id != device or (weight is not None and weight.data.device_id != device):
+        return None  # the definition names what is wrong
+    if CHECKED:
+        check_labels(np, cupy.asnumpy(labels), shape[axis], ignored)
+    options = (ignored, z_loss, reduction, weighs, factor, divisor, cap, weight is not None)
+    if runtime.getDevice() == device:
+        return _run_cross_entropy(logits, labels, axis, weight, dtype, kept, return_grad, options)
+    with logits.device:
+        return _run_cross_entropy(logits, labels, axis, weight, dtype, kept, return_grad, options)
+
+
+def _run_cross_entropy(x, labels, axis, weight, dtype, kept, return_grad, options):
+    gradient = _empty_like(x) if return_grad else None
+    labels, weight = cupy.ascontiguousarray(labels), None if weight is None else cupy.ascontiguousarray(weight)
+    reduction = options[2]
+    value = cupy.empty(kept if reduction == "none" else (), x.dtype)
+    steps = None if gradient is None else gradient.strides
+    aligned = (x.data.ptr | (0 if gradient is None else gradient.data.ptr)) % 16 == 0
+    key = ("cross_entropy", dtype, x.shape, x.strides, axis, steps, aligned, labels.dtype.char, options,
+           x.data.device_id)  # fmt: skip
+    call = _cupy._plans.get(key)
+    if call is None:
+        call = _remember(key, _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, *options))
+    if call is None:
+        return None
+    _launch(call, x, gradient, labels, weight, None, value)
+    return value if gradient is None else (value, gradient)
+
+
+def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored, z_loss, reduction, weighs, factor,
+                        divisor, cap, _):
+    mean = reduction == "mean"
+    counted = mean and divisor < 0.0 and (ignored is not None or (weighs and weight is not None))
+    if not mean:
+        divisor = 1.0
+    elif divisor < 0.0:
+        divisor = float(labels.size)
+    return _cuda_losses.plan_cross_entropy(
+        dtype, x.shape, axis, x.strides, steps, aligned, ignores=ignored is not None, ignored=ignored or 0,
+        label_bytes=_SIGNED[labels.dtype.char], weight_single=dtype != "float64", weighs=weighs,
+        summed=reduction != "none", counted=counted, z_loss=z_loss, cap=cap, factor=factor,
+        divisor=divisor)  # fmt: skip
+
+
+def _sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, reduction="mean", return_grad=False):
+    dtype = _cupy._DTYPES.get(logits.dtype.char)
+    if dtype is None or logits.size == 0 or type(return_grad) is not bool or reduction not in REDUCTIONS:
+        return None
+    arrays = [targets, *(one for one in (weight, pos_weight) if one is not None)]
+    device = logits.data.device_id
+    for one in arrays:
+        if type(one) is not cupy.ndarray or one.dtype != logits.dtype or one.data.device_id != device:
+            return None
+    if targets.shape != logits.shape:
+        return None
+    spread = []
+    for one in (weight, pos_weight):
+        if one is not None and one.shape != logits.shape:
+            try:
+                if np.broadcast_shapes(one.shape, logits.shape) != logits.shape:
+                    return None
+            except ValueError:
+                return None
+            one = cupy.broadcast_to(one, logits.shape)
+        spread.append(one)
+    if runtime.getDevice() == device:
+        return _run_sigmoid(logits, targets, *spread, dtype, reduction, return_grad)
+    with logits.device:
+        return _run_sigmoid(logits, targets, *spread, dtype, reduction, return_grad)
+
+
+def _run_sigmoid(x, targets, weight, positive, dtype, reduction, return_grad):
+    gradient = _empty_like(x) if return_grad else None
+    value = cupy.empty(x.shape if reduction == "none" else (), x.dtype)
+    arrays = (x, targets, weight, positive, gradient, value if reduction == "none" else None)
+    steps = tuple(None if one is None else one.strides for one in arrays)
+    aligned = all(one is None or one.data.ptr % 16 == 0 for one in arrays)
+    key = ("sigmoid_cross_entropy", dtype, x.shape, steps, aligned, reduction, x.data.device_id)
+    call = _cupy._plans.get(key)
+    if call is None:
+        divisor = float(x.size) if reduction == "mean" else 1.0
+        call = _remember(key, _cuda_losses.plan_sigmoid(dtype, x.shape, steps, aligned, summed=reduction != "none",
+                                                        divisor=divisor))  # fmt: skip
+    if call is None:
+        return None
+    _launch(call, x, gradient, targets, weight, positive, value)
+    return value if gradient is None else (value, gradient)
+
+
+_LOSSES = {"softmax_cross_entropy": _softmax_cross_entropy, "sigmoid_cross_entropy": _sigmoid_cross_entropy}
+
+
+def _empty_like(x):
+    """In Fortran order where x is, else in C order."""
+    fortran = x.flags.f_contiguous and not x.flags.c_contiguous
+    return cupy.empty(x.shape, x.dtype, order="F" if fortran else "C")
+
+
+def _remember(key, plan):
+    if plan is None:
+        return None
+    launches = tuple((_cupy._function(one.kernel), one.grid, one.block) for one in plan.launches)
+    keep = plan.geometry, plan.options
+    return _cupy._keep(key, _Call(launches, *map(CNumpyArray, keep), plan.scratch, keep))
+
+
+def _launch(call, x, gradient, labels, weight, positive, value):
+    scratch = cupy.empty(call.scratch, "d") if call.scratch else None
+    pointers = [0 if one is None else one.data.ptr for one in (scratch, labels, weight, positive, value)]
+    arguments = (x.data.ptr, 0 if gradient is None else gradient.data.ptr, call.geometry, call.options, *pointers)
+    for function, grid, block in call.launches:
+        function(grid, block, arguments)
