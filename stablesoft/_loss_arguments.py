@@ -4,6 +4,7 @@ Labels are checked where their values can be seen without waiting for anything: 
 CPU. A lazy library or a GPU gets NaN for a label out of range.
 """
 
+import functools
 import math
 import operator
 

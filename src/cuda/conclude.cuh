@@ -12,11 +12,6 @@ typedef struct {
     int special, near; /* near: the logarithm is so close to 0 that the ladder decides */
 } ss_row_sum;
 
-/* A test makes this large, to see that the exact sum gives the same bits. */
-#ifndef SS_DOUBT
-#define SS_DOUBT 1.0
-#endif
-
 #define SS_HAS_REST(operation) ((operation) != SS_SOFTMAX)
 #define SS_REDUCES(operation) ((operation) == SS_LOGSUMEXP) /* logmeanexp is logsumexp with a count */
 
@@ -132,7 +127,7 @@ template <class real, int OPERATION> static inline void apply_sum(ss_row_sum *su
 /* The canonical rounding of sum->total, if its error allows no other. */
 template <class real> static inline vpair canonical_total(const ss_row_sum *sum, vm *certain)
 {
-    return ss_canonical(sum->total, arithmetic<real>::BITS, sum->error * SS_DOUBT, certain);
+    return ss_canonical(sum->total, arithmetic<real>::BITS, sum->error, certain);
 }
 
 /* From peak, shift, exponent and total to the rest of *sum. Reductions want it in rank 0 only. */

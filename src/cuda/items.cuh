@@ -130,7 +130,7 @@ static inline void finish_items(const ss_loss_arrays &a, const ss_loss_options &
     if (sum.special != 0.0) { /* NaN is not 0 either */
         total = ss_pair(sum.special, sum.special);
     } else if (sum.size != 0.0) {
-        const double error = sum.size / fabs(total.hi) * SS_ITEMS_ERROR * SS_DOUBT;
+        const double error = sum.size / fabs(total.hi) * SS_ITEMS_ERROR;
         if (!(roundable(total.hi) && round_items(&total, error))) power = exact_items(count, item, &total);
     }
     if (threadIdx.x != 0) return;
