@@ -136,7 +136,7 @@ def cast(xp, result, dtype):
         result = _dask.plain(result)
     if dtype is not None and result.dtype != dtype:
         with np.errstate(all="ignore"):
-            result = xp.asarray(result).astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
+            result = result.astype(dtype) if is_numpy_namespace(xp) else xp.astype(result, dtype)
     return result[()] if is_numpy_namespace(xp) and result.ndim == 0 else result
 
 
