@@ -18,17 +18,17 @@ cdef extern from "margins.h":
         double *hi[2]
         double *lo[2]
         int halvings
-    void ss_run_loop(ss_loop loop, const void *job, Py_ssize_t rows, Py_ssize_t elements, int threads) noexcept nogil
+    void ss_run_loop(ss_loop loop, const void *job, Py_ssize_t rows) noexcept nogil
 
 cdef cnp.ndarray _zero = np.zeros(())
 
 
 cdef _run_loop(ss_loop loop, const void *job, Py_ssize_t rows, Py_ssize_t elements):
     if elements < NOGIL_ELEMENTS:
-        ss_run_loop(loop, job, rows, elements, 1)
+        ss_run_loop(loop, job, rows)
     else:
         with nogil:
-            ss_run_loop(loop, job, rows, elements, ss_threads())
+            ss_run_loop(loop, job, rows)
 
 
 cdef inline cnp.ndarray _doubles(object values):

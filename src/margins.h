@@ -80,7 +80,7 @@ typedef struct {
 void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t n, ptrdiff_t length,
                    const double *power, ptrdiff_t classes, int bits, double *sums_hi, double *sums_lo);
 
-/* `loop` over all rows, in threads where so many elements are worth it. */
-void ss_run_loop(ss_loop loop, const void *job, ptrdiff_t rows, ptrdiff_t elements, int threads);
+/* `loop` over all rows. */
+void ss_run_loop(ss_loop loop, const void *job, ptrdiff_t rows);
 
 #endif
