@@ -49,8 +49,7 @@ static int ss_round(vpair sum, double error, double *hi, double *lo)
     return certain;
 }
 
-/* 0 where the sum has to be done exactly. */
-static int ss_settle(const ss_partial *parts, int count, double *hi, double *lo)
+int ss_settle(const ss_partial *parts, int count, double *hi, double *lo)
 {
     vpair sum = ss_pair_set1(0.0);
     double size = 0.0;
@@ -61,11 +60,10 @@ static int ss_settle(const ss_partial *parts, int count, double *hi, double *lo)
     return ss_roundable(sum.hi) && ss_round(sum, size / fabs(sum.hi) * SS_PARTIAL_ERROR, hi, lo);
 }
 
-/* Returns the power of two by which the sum is to be multiplied: finite losses may have a sum beyond the largest
-   double, and a mean that is not. */
+/* Finite losses may have a sum beyond the largest double, and a mean that is not. */
 enum { SS_SUM_DOWN = 160 };
 
-static int ss_settle_exactly(const ss_total *sum, double *hi, double *lo)
+int ss_settle_exactly(const ss_total *sum, double *hi, double *lo)
 {
     ss_total_result(sum, hi, lo);
     if (isinf(*hi) && sum->special == 0.0) {

@@ -82,11 +82,17 @@ static void FN(dense_weigh)(const FN(dense) *row, double gamma, int cost, FN(den
     for (ptrdiff_t i = 0; i < n && (cost || gamma != 0.0); i += SS_W) {
         const vd x = v_load(tile->x + i);
         const vpair a = ss_pair(v_load(tile->hi + i), v_load(tile->lo + i));
-        const vpair term = FN(dense_term)(row, x, table_hi, table_lo), gap = FN(gap)(highest, x);
-        const ss_label end = FN(label)(v_set1(row->peak), row->rest, v_set1(row->exponent), gap, term);
-        vpair on_loss = ss_pair_set1(1.0), on_gradient = on_loss;
-        if (gamma != 0.0) ss_label_focus(gamma, &end, FN(reciprocal)(end.total), term, &on_loss, &on_gradient);
-        vpair value = cost ? ss_pair_mul(ss_pair_mul(a, on_loss), end.loss) : ss_pair_mul(a, on_gradient);
+        const vpair gap = FN(gap)(highest, x);
+        vpair value;
+        if (gamma != 0.0) {
+            const vpair term = FN(dense_term)(row, x, table_hi, table_lo);
+            const ss_label end = FN(label)(v_set1(row->peak), row->rest, v_set1(row->exponent), gap, term);
+            vpair on_loss, on_gradient;
+            ss_label_focus(gamma, &end, FN(reciprocal)(end.total), term, &on_loss, &on_gradient);
+            value = cost ? ss_pair_mul(ss_pair_mul(a, on_loss), end.loss) : ss_pair_mul(a, on_gradient);
+        } else {
+            value = ss_pair_mul(a, FN(label_loss)(gap, row->end.excess));
+        }
         const vm none = v_eq(a.hi, zero), infinite = v_eq(x, v_set1(-INFINITY));
         if (cost) value = ss_pair_select(infinite, ss_pair_of(v_mul(a.hi, v_set1(INFINITY))), value);
         v_store(tile->hi + i, v_select(none, zero, value.hi));
@@ -94,23 +100,40 @@ static void FN(dense_weigh)(const FN(dense) *row, double gamma, int cost, FN(den
     }
 }
 
-/* Exact sums over the row. */
-static vpair FN(dense_sum)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, const FN(dense) *row, int which)
+/* Adds up over the row; `exact` may be NULL. */
+static ss_partial FN(dense_add)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, const FN(dense) *row, int which,
+                                ss_total *exact)
 {
     FN(dense_tile) tile;
-    ss_total sum;
-    double hi, lo;
-    ss_total_start(&sum);
+    ss_lanes sum;
+    ss_lanes_start(&sum);
     for (ptrdiff_t i = 0; i < loss->job.n; i += TILE) {
         const ptrdiff_t n = loss->job.n - i < TILE ? loss->job.n - i : TILE;
         FN(dense_read)(loss, at, label, i, n, &tile);
         if (which != SS_SUM_WEIGHTS) FN(dense_weigh)(row, loss->gamma, which == SS_SUM_COSTS, &tile, n);
-        for (ptrdiff_t j = 0; j < n; j++) {
-            ss_total_add(&sum, tile.hi[j]);
-            ss_total_add(&sum, tile.lo[j]);
+        for (ptrdiff_t j = 0; j < n; j += SS_PIECE) {
+            const ptrdiff_t count = n - j < SS_PIECE ? n - j : SS_PIECE;
+            ss_lanes_add(&sum, tile.hi + j, count);
+            ss_lanes_add(&sum, tile.lo + j, count);
+        }
+        for (ptrdiff_t j = 0; j < n && exact; j++) {
+            ss_total_add(exact, tile.hi[j]);
+            ss_total_add(exact, tile.lo[j]);
         }
     }
-    ss_total_result(&sum, &hi, &lo);
+    return ss_lanes_end(&sum);
+}
+
+/* The sum over the row, rounded as that of many losses is. */
+static vpair FN(dense_sum)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, const FN(dense) *row, int which)
+{
+    double hi, lo;
+    const ss_partial sum = FN(dense_add)(loss, at, label, row, which, NULL);
+    if (ss_settle(&sum, 1, &hi, &lo)) return ss_pair_set(hi, lo);
+    ss_total exact;
+    ss_total_start(&exact);
+    FN(dense_add)(loss, at, label, row, which, &exact);
+    if (ss_settle_exactly(&exact, &hi, &lo)) hi = exact.special == 0.0 ? copysign(INFINITY, hi) : hi;
     return ss_pair_set(hi, lo);
 }
 

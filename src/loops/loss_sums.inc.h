@@ -28,6 +28,16 @@ typedef struct {
 /* What is summed over the classes of a row with probabilities: a, h, or the losses (loss_dense.inc.h). */
 enum { SS_SUM_WEIGHTS, SS_SUM_SLOPES, SS_SUM_COSTS };
 
+/* -log p from `gap` = peak - x: two terms of one sign. */
+static inline vpair label_loss_f64(vpair gap, vpair excess)
+{
+    const vpair sum = ss_two_sum(gap.hi, excess.hi);
+    const vpair loss = ss_fast_two_sum(sum.hi, v_add(sum.lo, v_add(gap.lo, excess.lo)));
+    return ss_pair_select(v_eq(gap.hi, v_set1(INFINITY)), ss_pair_of(gap.hi), loss);
+}
+
+static inline vpair label_loss_f32(vpair gap, vpair excess) { return ss_pair_of(v_add(gap.hi, excess.hi)); }
+
 /* `gap` = peak - x_label, `term` = e^x_label in units of 2^exponent(peak), rest in units of 2^exponent. */
 static inline ss_label label_f64(vd peak, vpair rest, vd exponent, vpair gap, vpair term)
 {
@@ -41,10 +51,7 @@ static inline ss_label label_f64(vd peak, vpair rest, vd exponent, vpair gap, vp
     const vpair left = ss_pair_sub(end.total, term);
     end.others = ss_pair_select(at_peak, rest, left);
     end.others_unit = v_select(at_peak, v_add(end.unit, down), end.unit);
-    const vpair sum = ss_two_sum(gap.hi, end.excess.hi);
-    const vpair loss = ss_fast_two_sum(sum.hi, v_add(sum.lo, v_add(gap.lo, end.excess.lo)));
-    const vm infinite = v_eq(gap.hi, v_set1(INFINITY));
-    end.loss = ss_pair_select(infinite, ss_pair_of(gap.hi), loss);
+    end.loss = label_loss_f64(gap, end.excess);
     return end;
 }
 
@@ -60,7 +67,7 @@ static inline ss_label label_f32(vd peak, vpair rest, vd exponent, vpair gap, vp
     end.excess = ss_pair_of(ss_log1p_single(ss_scale_down(rest.hi, down), top));
     end.others = ss_pair_of(v_select(at_peak, rest.hi, v_sub(total, term.hi)));
     end.others_unit = v_select(at_peak, v_add(unit, down), unit);
-    end.loss = ss_pair_of(v_add(gap.hi, end.excess.hi));
+    end.loss = label_loss_f32(gap, end.excess);
     return end;
 }
 
