@@ -8,34 +8,41 @@ typedef struct {
     double x[TILE + STEP];
 } FN(dense_tile);
 
-/* The probability of class i. */
-static inline double FN(dense_target)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, ptrdiff_t i)
+/* x, and in place of a pair the probability and the weight, of classes [first, first + n); 0 up to whole vectors. */
+static void FN(dense_given)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, ptrdiff_t first, ptrdiff_t n,
+                            FN(dense_tile) *tile)
 {
-    REAL t = (REAL)(i == label);
-    if (loss->targets) memcpy(&t, loss->targets + at.mask + i * loss->job.reduced_mask[0], sizeof t);
-    return (double)t;
+    const ss_job *job = &loss->job;
+    REAL buffer[TILE + STEP], targets[TILE + STEP];
+    const REAL *x = FN(tile)(job, at, first, n, 0.0, buffer);
+    if (loss->targets) {
+        const ptrdiff_t step = job->reduced_mask[0];
+        const char *from = loss->targets + at.mask + first * step;
+        if (step == (ptrdiff_t)sizeof(REAL))
+            memcpy(targets, from, (size_t)n * sizeof(REAL));
+        else
+            SS_GATHER(REAL, targets, from, step, n);
+    } else {
+        memset(targets, 0, (size_t)n * sizeof *targets);
+        if (label >= first && label < first + n) targets[label - first] = 1;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) tile->x[i] = (double)x[i];
+    for (ptrdiff_t i = 0; i < n; i++) tile->hi[i] = (double)targets[i];
+    for (ptrdiff_t i = 0; i < n; i++) tile->lo[i] = loss->weights ? loss->weights[first + i] : 1.0;
+    for (ptrdiff_t i = n; i < n + SS_W; i++) tile->x[i] = tile->hi[i] = tile->lo[i] = 0.0;
 }
 
-/* x, and a as pairs, of classes [first, first + n). */
+/* x, and a as pairs. */
 static void FN(dense_read)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, ptrdiff_t first, ptrdiff_t n,
                            FN(dense_tile) *tile)
 {
-    const ss_job *job = &loss->job;
-    REAL buffer[TILE + STEP];
-    const REAL *x = FN(tile)(job, at, first, n, 0.0, buffer);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const double t = FN(dense_target)(loss, at, label, first + i);
-        tile->x[i] = (double)x[i];
-        tile->hi[i] = t;
-        tile->lo[i] = loss->weights ? loss->weights[first + i] : 1.0;
-    }
-    for (ptrdiff_t i = n; i < n + SS_W; i++) tile->x[i] = tile->hi[i] = tile->lo[i] = 0.0;
+    FN(dense_given)(loss, at, label, first, n, tile);
     const vpair keep = ss_two_sum(v_set1(1.0), v_set1(-loss->smoothing));
-    const vpair share = ss_pair_div(ss_pair_set1(loss->smoothing), ss_pair_set1((double)job->n)); /* of every class */
+    const vpair share = ss_pair_div(ss_pair_set1(loss->smoothing), ss_pair_set1((double)loss->job.n)); /* of all */
     for (ptrdiff_t i = 0; i < n; i += SS_W) {
         vpair a = ss_pair_of(v_load(tile->hi + i));
         if (loss->smoothing != 0.0) a = ss_pair_add(ss_pair_mul(a, keep), share);
-        a = ss_pair_mul(a, ss_pair_of(v_load(tile->lo + i)));
+        if (loss->weights) a = ss_pair_mul(a, ss_pair_of(v_load(tile->lo + i)));
         v_store(tile->hi + i, a.hi);
         v_store(tile->lo + i, a.lo);
     }
@@ -45,20 +52,26 @@ static void FN(dense_read)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, 
    where they are subnormal; beside a larger one that is enough. */
 static int FN(dense_beyond)(const ss_loss *loss, ss_offsets at, ptrdiff_t label, double peak)
 {
-    double least = INFINITY, most = 0.0, far = 0.0;
-    for (ptrdiff_t i = 0; i < loss->job.n; i++) {
-        const double t = FN(dense_target)(loss, at, label, i);
-        const double weight = loss->weights ? loss->weights[i] : 1.0;
-        const double a = fabs((1.0 - loss->smoothing) * t + loss->smoothing), x = FN(loss_element)(&loss->job, at, i);
-        if (a == 0.0 || weight == 0.0) continue;
-        const double size = fabs(a * weight);
-        if (size < least) least = size;
-        if (!(size <= most)) most = size;
-        if (x > -INFINITY && peak - x > far) far = peak - x;
+    const vd zero = v_set1(0.0), one = v_set1(1.0), smoothing = v_set1(loss->smoothing);
+    vd least = v_set1(INFINITY), most = zero, far = zero, bounded = one;
+    FN(dense_tile) tile;
+    for (ptrdiff_t i = 0; i < loss->job.n; i += TILE) {
+        const ptrdiff_t n = loss->job.n - i < TILE ? loss->job.n - i : TILE;
+        FN(dense_given)(loss, at, label, i, n, &tile);
+        for (ptrdiff_t j = 0; j < n; j += SS_W) {
+            const vd t = v_load(tile.hi + j), x = v_load(tile.x + j), weight = v_load(tile.lo + j);
+            const vd a = v_fma(v_sub(one, smoothing), t, smoothing), size = ss_abs(v_mul(a, weight));
+            const vm none = v_eq(v_select(v_eq(a, zero), zero, weight), zero);
+            least = v_min(v_select(none, least, size), least);
+            most = v_max(v_select(none, most, size), most);
+            bounded = v_select(none, bounded, v_select(v_lt(size, v_set1(0x1p100)), bounded, zero)); /* NaN is not */
+            far = v_max(v_select(v_lt(v_set1(-INFINITY), x), v_select(none, zero, v_sub(v_set1(peak), x)), zero), far);
+        }
     }
-    const int given = !loss->weights && loss->smoothing == 0.0;
-    const int small = most < 0x1p-400 || (!given && least < SS_LOSS_LEAST);
-    return small || !(most < 0x1p100) || far > 0x1p800;
+    const int all = (1 << SS_W) - 1, given = !loss->weights && loss->smoothing == 0.0;
+    const int small = v_bits(v_lt(most, v_set1(0x1p-400))) == all;
+    const int tiny = !given && v_bits(v_lt(least, v_set1(SS_LOSS_LEAST)));
+    return small || tiny || v_bits(v_eq(bounded, zero)) || v_bits(v_lt(v_set1(0x1p800), far));
 }
 
 /* What the elements of a row have in common; `slope` is made of it and of the sum of all h. */
@@ -248,7 +261,9 @@ static int FN(dense_label)(const ss_loss *loss, ss_offsets at, ptrdiff_t *label,
     *label = 0;
     *weight = 0.0;
     for (ptrdiff_t i = 0; i < loss->job.n; i++) {
-        const double t = FN(dense_target)(loss, at, -1, i);
+        REAL given;
+        memcpy(&given, loss->targets + at.mask + i * loss->job.reduced_mask[0], sizeof given);
+        const double t = (double)given;
         const double smoothed = (1.0 - loss->smoothing) * t + loss->smoothing; /* of one class */
         const double factor = loss->weights ? loss->weights[i] : 1.0, a = smoothed * factor;
         if (smoothed == 0.0 || factor == 0.0) continue;
