@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Softmax losses of rows with a probability t for every class, given or made by label smoothing. With a = weight * t
    the loss is the sum of a (-log p), and the gradient A p - a with A the sum of a; focal loss multiplies each a by a
-   power of 1 - p. Both sums are exact, so they depend on no order; a class with a = 0 costs nothing, not even -inf. */
+   power of 1 - p. Both sums are rounded canonically, so they depend on no order; a class with a = 0 costs nothing, not
+   even -inf. */
 
 typedef struct {
     double hi[TILE + STEP], lo[TILE + STEP]; /* a, and then the products a (peak - x) */
