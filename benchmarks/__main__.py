@@ -83,7 +83,7 @@ def show_times(title, results):
 def label(case):
     if case.small:
         return f"{case.operation} {case.dtype}"
-    axis = f" axis {case.axis}" if len(case.shape) > 1 else ""
+    axis = "" if case.axis is None or len(case.shape) == 1 else f" axis {case.axis}"
     return f"{case.shape}{axis} {case.dtype}{'' if case.out else ' new'}"
 
 

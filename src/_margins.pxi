@@ -1,8 +1,6 @@
 # Steps of the margin losses. Included at the end of _native.pyx, after _pairs.pxi.
 
 cdef extern from "margins.h":
-    enum:
-        SS_MOST_LEVELS
     ctypedef struct ss_cut:
         const double *hi
         const double *lo

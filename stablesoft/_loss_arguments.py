@@ -12,27 +12,10 @@ import numpy as np
 from array_api_compat import is_numpy_namespace
 
 from ._arrays import as_array, cast, convert, dtype_name
-from ._dispatch import behind_door
 from ._libraries import answers, namespace
 
 REDUCTIONS = ("mean", "sum", "none")
 COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the kernels take
-
-
-def accelerated_loss(complete):
-    """Put the compiled door of the same name before a loss.
-
-    Parameters
-    ----------
-    complete : function
-        The public function: its body brings the arguments into normal form and has them answered.
-
-    Returns
-    -------
-    function
-        The door, with the name, docstring and signature of the public function.
-    """
-    return behind_door(complete)
 
 
 @functools.cache
@@ -103,11 +86,13 @@ def as_ignored(ignore_index, name="ignore_index"):
     raise TypeError(f"{name} must be None or an integer, not {ignore_index!r}")
 
 
-def as_class_weight(xp, weight, x, classes, name="weight"):
-    """One weight for each class in the dtype of x, or None."""
+def as_class_weight(xp, weight, x, classes, name="weight", scalar=False):
+    """One weight for each class in the dtype of x, or None; `scalar`: one number may stand for all."""
     if weight is None:
         return None
-    _refuse_masked(weight, name)
+    refuse_masked(weight, name)
+    if scalar and np.ndim(weight) == 0:
+        weight = [as_number(weight, name, 0.0)] * classes
     array = as_array(xp, weight, name, x)
     if tuple(array.shape) != (classes,):
         raise ValueError(f"{name} must have one number for each of {classes} classes, not shape {tuple(array.shape)}")
@@ -159,9 +144,10 @@ def _holds(xp, dtype, value):
     return info.min <= value <= info.max
 
 
-def _refuse_masked(value, name):
+def refuse_masked(value, name, hint="fill it, and mask the logits where nothing is to count"):
+    """Raise for a masked array where a mask has no meaning."""
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill it, and mask the logits where nothing is to count")
+        raise TypeError(f"{name} is a masked array: {hint}")
 
 
 def as_real(xp, value, x, name):
@@ -176,7 +162,7 @@ def as_elements(xp, value, x, name):
     """A real array of x's dtype, broadcast to x's shape; None stays None."""
     if value is None:
         return None
-    _refuse_masked(value, name)
+    refuse_masked(value, name)
     array = as_real(xp, value, x, name)
     if tuple(array.shape) == tuple(x.shape):
         return array

@@ -39,7 +39,9 @@ def _weights_and_sum(weight, labels):
     with np.errstate(all="ignore"):
         weight = np.ldexp(weight, -np.frexp(largest)[1])
     taken = weight[labels]
-    return weight, math.fsum(taken) or (math.nan if np.any(taken) else 0.0)
+    with np.errstate(all="ignore"):
+        total = math.fsum(taken) if np.all(np.isfinite(taken)) else float(np.sum(taken))
+    return weight, total or (math.nan if np.any(taken) else 0.0)
 
 
 def masked_softmax_loss(answer, xp, x, axis, labels, targets, hidden, missing, *, ignored, reduction, return_grad,

@@ -5,11 +5,9 @@
 
 import math
 
-import numpy as np
-
+from ._dispatch import behind_door
 from ._loss_answers import answer_sigmoid, answer_softmax
 from ._loss_arguments import (
-    accelerated_loss,
     as_axis,
     as_class_weight,
     as_elements,
@@ -37,13 +35,13 @@ def _softmax_loss(logits, labels, axis, *, weight, ignored, reduction, return_gr
     labels, targets = as_targets(xp, labels, x, axis)
     if targets is not None and ignored is not None:
         raise ValueError("ignore_index needs integer labels; give ignored rows the probability 0 everywhere")
-    weight = as_class_weight(xp, weight, x, x.shape[axis], weight_name)
+    weight = as_class_weight(xp, weight, x, x.shape[axis], weight_name, scalar=weight_name == "alpha")
     result = answer_softmax(xp, x, axis, labels, targets, hidden, missing, weight=weight, ignored=ignored,
                             reduction=reduction, return_grad=return_grad, **options)  # fmt: skip
     return cast_back(xp, result, dtype)
 
 
-@accelerated_loss
+@behind_door
 def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=None, label_smoothing=0.0, z_loss=0.0,
                           reduction="mean", return_grad=False):
     r"""Cross-entropy of logits against labels or probabilities, with its gradient.
@@ -89,8 +87,9 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
     -----
     **Accuracy.** For float32 and float64 on NumPy every loss of a row and every element of the gradient is
     within 1 ulp for integer labels, however small: a confident row costs 1e-300 if that is its loss. For probabilities
-    2 ulp, of max(p, t) in the gradient; with weights or smoothing, and for "sum" and "mean", 4 ulp. Elsewhere as good
-    as the library's exp and log.
+    2 ulp; with weights, smoothing or z-loss, and for "sum" and "mean", 4 ulp, of the sum of the magnitudes where
+    weights of both signs meet. Unless labels stand alone the gradient is measured by the larger of its parts, such as
+    max(p, t). Elsewhere as good as the library's exp and log.
 
     **Special values.** A class of probability 0 costs nothing, even at -inf. A label at -inf costs inf. With k logits
     at +inf each of them has the probability 1/k. A NaN, or nothing but -inf, makes the row NaN. A row that is ignored
@@ -123,7 +122,7 @@ def softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=
                         return_grad=return_grad, weighs=True, smoothing=smoothing, z_loss=z_loss)  # fmt: skip
 
 
-@accelerated_loss
+@behind_door
 def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore_index=None, reduction="mean",
                        return_grad=False):
     r"""Focal loss of softmax probabilities, with its gradient.
@@ -165,7 +164,8 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
 
     Notes
     -----
-    **Accuracy.** For float32 and float64 on NumPy 4 ulp for integer labels, losses and gradients however small.
+    **Accuracy.** For float32 and float64 on NumPy 4 ulp, losses and gradients however small; for probabilities the
+    gradient is measured by the larger of its parts.
 
     **Special values, masked arrays.** As :func:`stablesoft.softmax_cross_entropy`. The gradient is finite for every
     gamma, below 1 included.
@@ -184,10 +184,6 @@ def softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore
     0.173286795139...
     """
     gamma = as_number(gamma, "gamma", 0.0)
-    if alpha is not None and np.ndim(alpha) == 0:
-        classes = np.shape(logits)[as_axis(axis, np.ndim(logits))]
-        alpha = np.full(classes, as_number(alpha, "alpha", 0.0))
-        alpha = alpha if type(logits) is np.ndarray else alpha.tolist()  # goes with any library
     return _softmax_loss(logits, labels, axis, weight=alpha, ignored=ignore_index, reduction=reduction,
                         return_grad=return_grad, gamma=gamma, weight_name="alpha")  # fmt: skip
 
@@ -206,7 +202,7 @@ def _sigmoid_loss(logits, targets, *, weight, positive, reduction, return_grad, 
     return cast_back(xp, result, dtype)
 
 
-@accelerated_loss
+@behind_door
 def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, reduction="mean", return_grad=False):
     r"""Binary cross-entropy of logits against targets, element by element, with its gradient.
 
@@ -266,7 +262,7 @@ def sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, redu
                         return_grad=return_grad)  # fmt: skip
 
 
-@accelerated_loss
+@behind_door
 def sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0, reduction="mean", return_grad=False):
     r"""Focal loss of logits against targets, element by element, with its gradient.
 

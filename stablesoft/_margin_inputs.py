@@ -9,10 +9,10 @@ from array_api_compat import is_numpy_namespace
 from ._arrays import _as_number, as_array, cast, dtype_name, is_complex, promote, quiet
 from ._lent import over_views
 from ._libraries import answers
+from ._loss_arguments import as_flag, as_reduction, check_labels, refuse_masked
 from ._margin_core import evaluate
 from ._margin_numbers import Paired, Plain, at_labels
 
-REDUCTIONS = ("mean", "sum", "none")
 GRADIENTS = ("true", "detached")
 BEYOND = ("sub", "wrap", "clamp", "easy")
 
@@ -95,9 +95,7 @@ def _as_labels(xp, labels, x, classes):
     if n and not xp.isdtype(labels.dtype, "integral"):
         raise TypeError(f"labels must be integers, not {dtype_name(labels.dtype)}")
     if n:
-        row = _first(xp, (labels < 0) | (labels >= classes))
-        if row is not None:
-            raise ValueError(f"labels[{row}] is {int(labels[row])}, which is not in [0, {classes})")
+        check_labels(xp, labels, classes, None)
     if is_numpy_namespace(xp):
         return np.ascontiguousarray(labels, dtype=np.int64)
     # Narrower or unsigned types could not count the classes.
@@ -123,8 +121,11 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
     -------
     loss, or (loss, grad_x, grad_weight)
     """
-    as_choice(reduction, "reduction", REDUCTIONS)
+    as_reduction(reduction)
     as_choice(gradient, "gradient", GRADIENTS)
+    return_grad = as_flag(return_grad, "return_grad")
+    for name, value in (("x", x), ("weight", weight), ("labels", labels)):
+        refuse_masked(value, name, "leave out the rows that are not to count")
     xp, arrays, dtype = promote({"x": x, "weight": weight})
     ar = arithmetic(xp, arrays["x"].dtype)
     x = _as_vectors(xp, arrays["x"], "x", "(N, K)")
@@ -149,7 +150,7 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
 
     divisor = max(1, x.shape[0]) if reduction == "mean" else 1
     loss = items if reduction == "none" else ar.total(quiet(xp, items), divisor)
-    loss = _cast(xp, loss, dtype)
+    loss = cast(xp, loss, dtype)
     if not return_grad:
         return loss
     if isinstance(ar, Paired):
@@ -157,12 +158,13 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
         grad_weight /= divisor
     else:
         grad_x, grad_weight = grad_x / divisor, grad_weight / divisor
-    return loss, _cast(xp, grad_x, dtype), _cast(xp, grad_weight, dtype)
+    return loss, cast(xp, grad_x, dtype), cast(xp, grad_weight, dtype)
 
 
 @over_views()
 def elementwise(array, name, function):
     """function(arithmetic, number) of each element, in the array's dtype."""
+    refuse_masked(array, name, "fill it")
     xp, arrays, dtype = promote({name: array})
     array = arrays[name]
     if is_complex(xp, array.dtype):
@@ -174,8 +176,4 @@ def elementwise(array, name, function):
     if isinstance(ar, Paired):
         array = np.reshape(array, -1)
     with np.errstate(all="ignore"):
-        return _cast(xp, xp.reshape(ar.value(function(ar, ar.number(array))), shape), dtype)
-
-
-def _cast(xp, result, dtype):
-    return cast(xp, result, dtype)
+        return cast(xp, xp.reshape(ar.value(function(ar, ar.number(array))), shape), dtype)

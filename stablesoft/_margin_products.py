@@ -11,7 +11,7 @@ from . import _native
 from ._native import Operand
 
 WIDTHS = (512, 128, 128)  # of the blocks of the inner dimension, for each number of levels: the error grows with them
-WHOLE = (2**12, 2**9, 2**18)  # widest block, where there is to be but one
+WHOLE = (2**12, 2**9, 2**18)  # widest block where there is to be but one; with a level more than asked for, the last
 
 
 def product(a, b, levels, left=None, right=None, across=(False, False), whole=False):
@@ -22,9 +22,9 @@ def product(a, b, levels, left=None, right=None, across=(False, False), whole=Fa
     `whole`: the inner dimension may come in any order, up to a length of 2^18, for one level more where it is long.
     """
     inner = a.shape[1 - across[0]]
-    if whole and levels < 3 and inner > WHOLE[levels - 1]:
-        levels += 1
     widest = (WHOLE if whole else WIDTHS)[levels - 1]
+    if whole and levels < 3 and inner > widest:
+        levels, widest = levels + 1, WHOLE[-1]
     blocks = -(-inner // widest)
     width = -(-inner // (8 * blocks)) * 8
     a, b = Operand(a, levels, width, False, across[0]), Operand(b, levels, width, True, across[1])

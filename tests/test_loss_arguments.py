@@ -336,6 +336,8 @@ REFUSED = [
     (softmax_focal_loss, (X, Y), {"gamma": NAN}, ValueError, "gamma"),
     (softmax_focal_loss, (X, Y), {"alpha": [1, 2]}, ValueError, "alpha"),
     (softmax_focal_loss, (X, Y), {"alpha": -0.5}, ValueError, "alpha"),
+    (softmax_focal_loss, ([[1.0, 2.0], [3.0]], [0, 0]), {"alpha": 0.5}, TypeError, "logits"),
+    (softmax_focal_loss, ("ab", [0]), {"alpha": 0.5}, TypeError, "logits"),
     (softmax_focal_loss, (X, Y), {"reduction": "max"}, ValueError, "reduction"),
     (sigmoid_cross_entropy, (X, T[0]), {}, ValueError, "targets must have the logits' shape"),
     (sigmoid_cross_entropy, (X, T + 1j), {}, TypeError, "targets"),

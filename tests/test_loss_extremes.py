@@ -207,3 +207,13 @@ def test_any_sigmoid(seed, dtype):
         elif random.random() < 0.6:
             options = {"gamma": random.choice(POWERS), "alpha": random.choice([None, 0.25, 0.0, 1.0, 1e-300])}
         check_sigmoid(x, t, dtype, **options)
+
+
+def test_weighted_rows_with_infinite_logits():
+    """The sign of an infinite loss is that of its weight; a small one does not make it NaN."""
+    row, inf, loss = [math.inf, 0.0], math.inf, stablesoft.softmax_cross_entropy
+    assert loss(row, 0, weight=[-1.0, 1.0], z_loss=0.1, reduction="sum") == -inf
+    assert np.isnan(loss(row, 0, weight=[math.nan, 1.0], z_loss=0.1, reduction="sum"))
+    assert loss(row, [0.5, 0.5], weight=[1.0, -1.0]) == -inf
+    assert loss(row, [1.0, 0.0], weight=[1e-40, 1.0], z_loss=0.1) == inf
+    assert loss(row, 0, weight=[1.0, 0.0], label_smoothing=0.1, z_loss=0.1) == inf

@@ -223,3 +223,10 @@ def test_caffe_ignores_what_is_masked(mode, ignore_label, dtype):
         assert loss == expected[0] and type(loss) is np.dtype(dtype).type
         np.testing.assert_array_equal(grad.data, expected[1])
         np.testing.assert_array_equal(grad.mask, no)
+
+
+def test_weights_that_are_not_finite():
+    """A mean over infinite weights is NaN, with masked labels as without, and not an error."""
+    x, weight = np.zeros((3, 2)), [np.inf, -np.inf]
+    for labels in ([0, 1, 0], np.ma.MaskedArray([0, 1, 0], [0, 0, 1])):
+        assert np.isnan(stablesoft.softmax_cross_entropy(x, labels, weight=weight, label_smoothing=0.1))

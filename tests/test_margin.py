@@ -106,6 +106,17 @@ def test_order_of_a_large_batch(n, dtype):
     np.testing.assert_array_equal(again[2], expected[2])
 
 
+@pytest.mark.parametrize("n", [300, 5000, 20_000])
+def test_order_of_a_large_batch_that_cancels(n, dtype):
+    """What is left of a sum shows what its terms have lost."""
+    half = normal(n // 2, 5)
+    x, weight, labels = np.concatenate([half, -half]), normal(3, 5) * 1e-3, np.zeros(n, int)
+    expected = margin.l_softmax(x.astype(dtype), weight.astype(dtype), labels, m=1, return_grad=True)
+    order = np.random.default_rng(4).permutation(n)
+    again = margin.l_softmax(x[order].astype(dtype), weight.astype(dtype), labels[order], m=1, return_grad=True)
+    np.testing.assert_array_equal(again[2], expected[2])
+
+
 @pytest.mark.parametrize("name", PATHS)
 def test_a_row_does_not_see_its_neighbours(name, dtype):
     x, weight, labels = batch(dtype)
@@ -135,7 +146,7 @@ def test_layouts(name, dtype):
     ids=str,
 )
 def test_blas(environment):
-    """BLAS with one thread, or with kernels without fma, gives the same bits: none of its additions rounds."""
+    """BLAS with one thread, or with kernels without fma, gives the same bits: its roundings are rounded away."""
     found = run_worker(batch="margin", **environment)
     assert len(found) > 20
     assert found == run_worker(batch="margin", threads=2)

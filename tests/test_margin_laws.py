@@ -289,12 +289,17 @@ def test_nan_stays_in_its_row(name):
 X, WEIGHT, LABELS = normal(3, 4), normal(5, 4), [0, 4, 2]
 ZERO_ROW = np.array([[1.0, 0], [0, 0], [0, 0]])
 REFUSED = [
-    (ValueError, r"labels\[1\] is 5, which is not in \[0, 5\)", {"labels": [0, 5, 9]}),
-    (ValueError, r"labels\[2\] is -1, which is not in \[0, 5\)", {"labels": [0, 4, -1]}),
+    (ValueError, r"labels\[1\] is 5, which is not one of the 5 classes", {"labels": [0, 5, 9]}),
+    (ValueError, r"labels\[2\] is -1, which is not one of the 5 classes", {"labels": [0, 4, -1]}),
     (ValueError, r"labels must have shape \(3,\)", {"labels": [0, 4]}),
     (ValueError, r"labels must have shape \(3,\)", {"labels": [[0], [4], [2]]}),
     (TypeError, "labels must be integers, not float64", {"labels": [0.0, 1.0, 2.0]}),
     (TypeError, "labels must be integers, not bool", {"labels": [True, False, True]}),
+    (TypeError, "labels is a masked array", {"labels": np.ma.MaskedArray(LABELS, [0, 1, 0])}),
+    (TypeError, "x is a masked array", {"x": np.ma.MaskedArray(X)}),
+    (TypeError, "weight is a masked array", {"weight": np.ma.MaskedArray(WEIGHT)}),
+    (TypeError, "return_grad must be True or False", {"return_grad": "no"}),
+    (ValueError, "reduction must be one of", {"reduction": np.array(["mean", "sum"])}),
     (TypeError, "labels must be numeric", {"labels": ["a", "b", "c"]}),
     (ValueError, r"x\[1\] is a zero vector", {"x": ZERO_ROW, "weight": normal(5, 2)}),
     (ValueError, r"weight\[1\] is a zero vector", {"x": normal(3, 2), "weight": ZERO_ROW, "labels": [0, 0, 0]}),

@@ -195,7 +195,7 @@ static void FN(dense_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at
                 const double h = hit ? a * all.focus * all.growth : a;
                 if (pass == 0) {
                     ss_total_add(&slopes, h);
-                    if (a != 0.0) ss_total_add(&costs, hit ? a * all.focus * all.log : INFINITY);
+                    if (a != 0.0) ss_total_add(&costs, a * (hit ? all.cost : INFINITY));
                 } else {
                     FN(loss_put)(job, at, i + j, ((hit ? all.rise * whole / count : 0.0) - h) * loss->scale_hi);
                 }
@@ -204,7 +204,7 @@ static void FN(dense_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at
         if (pass == 0) ss_total_result(&slopes, &whole, &rest);
     }
     ss_total_result(&costs, &item, &rest);
-    loss->items[row] = all.rise * item;
+    loss->items[row] = item;
 }
 
 static void FN(dense_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label)

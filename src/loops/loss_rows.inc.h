@@ -38,7 +38,7 @@ static void FN(loss_infinite)(const ss_loss *loss, ptrdiff_t row, ss_offsets at,
     const ss_job *job = &loss->job;
     const ss_infinite all = ss_infinite_of(count, loss->gamma, loss->z_loss);
     const int hit = FN(loss_element)(job, at, label) == INFINITY;
-    loss->items[row] = all.rise == INFINITY ? INFINITY : weight * (hit ? all.focus * all.log : INFINITY);
+    loss->items[row] = weight * (hit ? all.cost : INFINITY);
     if (!job->y) return;
     if (hit) coefficient *= all.focus * all.growth;
     for (ptrdiff_t i = 0; i < job->n; i++) {

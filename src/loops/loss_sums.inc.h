@@ -21,7 +21,7 @@ typedef struct {
 /* A row with k elements +inf, each of probability p = 1/k. Focal loss multiplies the loss of a label at one of them by
    `focus`, q^gamma, and its gradient by focus * growth, as ss_label_focus does. */
 typedef struct {
-    double log, q, focus, growth; /* -log p, 1 - p */
+    double cost, q, focus, growth; /* of a label there, focused; 1 - p */
     double rise; /* by which z_loss multiplies the gradient: its slope is that of logsumexp, infinite */
 } ss_infinite;
 
@@ -120,10 +120,11 @@ static inline int ss_z_loss_beyond(double z_loss, double peak, double excess)
 static inline ss_infinite ss_infinite_of(double count, double gamma, double z_loss)
 {
     const double log = lane(ss_log1p_pair(ss_pair_set1(count - 1.0)).hi), q = (count - 1.0) / count;
-    ss_infinite all = {log, q, 1.0, 1.0, z_loss == 0.0 ? 1.0 : INFINITY};
+    ss_infinite all = {0.0, q, 1.0, 1.0, z_loss == 0.0 ? 1.0 : INFINITY};
     if (gamma != 0.0) {
         all.focus = q == 0.0 ? 0.0 : lane(ss_raise(ss_pair_set1(q), v_set1(0.0), gamma).hi);
         all.growth = q == 0.0 ? 1.0 : 1.0 + gamma * log / (count * q);
     }
+    all.cost = z_loss == 0.0 ? all.focus * log : INFINITY;
     return all;
 }

@@ -60,12 +60,12 @@ static void margin_direction(const void *what, ptrdiff_t first, ptrdiff_t last)
     const ss_lengths *job = what;
     const ptrdiff_t n = job->length;
     for (ptrdiff_t row = first; row < last; row++) {
-        const double *hi = job->v_hi + row * n, *lo = job->v_lo + row * n;
+        const double *hi = job->v_hi + row * n, *lo = job->v_lo ? job->v_lo + row * n : NULL;
         const double power = margin_power_above(products_peak(hi, n));
         const vpair norm = margin_norm_of(hi, lo, n, power), zero = ss_pair_set1(0.0);
         const vm none = v_eq(norm.hi, v_set1(0.0));
         for (ptrdiff_t j = 0; j < n; j += SS_W) {
-            const vpair v = ss_pair_scale(tangent_load(hi + j, lo + j, n - j), v_set1(1.0 / power));
+            const vpair v = ss_pair_scale(tangent_load(hi + j, lo ? lo + j : NULL, n - j), v_set1(1.0 / power));
             const vpair unit = ss_pair_select(none, zero, ss_pair_div(v, norm));
             products_store(job->unit_hi + row * n + j, unit.hi, n - j);
             products_store(job->unit_lo + row * n + j, unit.lo, n - j);
@@ -75,8 +75,8 @@ static void margin_direction(const void *what, ptrdiff_t first, ptrdiff_t last)
     }
 }
 
-/* First the multiple of the row that cancels v at the row's largest entry is taken off (perpendicular in
-   _margin_core.py has the reason). */
+/* First the multiple of the row that cancels v at the row's largest entry is taken off (Plain.perpendicular in
+   _margin_numbers.py has the reason). */
 static inline vpair tangent_oblique(vpair v, vd row, vpair v_pivot, vd row_pivot)
 {
     return ss_pair_sub(ss_pair_mul(v, ss_pair_of(row_pivot)), ss_pair_mul(v_pivot, ss_pair_of(row)));
@@ -111,11 +111,13 @@ static void margin_tangent(const void *what, ptrdiff_t first, ptrdiff_t last)
         along = ss_pair_div(along, ss_pair_mul(norm, norm));
         vpair up = ss_pair_scale(ss_pair_div(ss_pair_set1(1.0), ss_pair_of(row_pivot)), v_set1(power));
         const ptrdiff_t target = job->target ? job->target[i] : -1;
-        const double *target_hi = job->target_hi + target * n, *target_lo = job->target_lo + target * n;
         for (ptrdiff_t j = 0; j < n; j += SS_W) {
             const vpair parallel = ss_pair_mul(along, ss_pair_of(products_load(rows + j, n - j)));
             vpair value = ss_pair_mul(ss_pair_sub(SS_OBLIQUE_AT(j), parallel), up);
-            if (target >= 0) value = ss_pair_add(value, tangent_load(target_hi + j, target_lo + j, n - j));
+            if (target >= 0) {
+                const ptrdiff_t k = target * n + j;
+                value = ss_pair_add(value, tangent_load(job->target_hi + k, job->target_lo + k, n - j));
+            }
             if (job->factor_hi) value = ss_pair_mul(value, ss_pair_set(job->factor_hi[i], job->factor_lo[i]));
             if (job->outer) value = ss_pair_scale(value, v_set1(job->outer[i]));
             products_store(job->result_hi + i * n + j, value.hi, n - j);
