@@ -23,7 +23,7 @@ def pointer(array):
 
 def launch(library, plan, x, y, scratch, operands, wanted=None):
     for kernel, grid, block in plan.launches:
-        assert wanted is None or wanted in kernel or kernel.endswith(("_finish", "_count", "_sum")), kernel
+        assert wanted is None or wanted in kernel or kernel.endswith(("_anew", "_finish", "_count", "_sum")), kernel
         assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
         library.launch_loss(
             getattr(library, kernel), *grid, *block, pointer(x), pointer(y), pointer(plan.geometry),
