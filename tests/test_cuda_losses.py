@@ -129,7 +129,9 @@ def test_options(emulation, dtype, n, reduction):
     for options in ({"weight": weight}, {"weight": weight, "ignore_index": int(labels[7])}, {"z_loss": 0.25},
                     {"ignore_index": int(labels[0])}, {"weight": weight, "z_loss": 1e-3, "ignore_index": -100},
                     {"weight": np.full(n, 1e30, dtype)}, {"weight": np.full(n, 2.0**-125, dtype)},
-                    {"weight": np.zeros(n, dtype)}):  # fmt: skip
+                    {"weight": np.zeros(n, dtype)}, {"weight": np.full(n, np.finfo(dtype).max, dtype)},
+                    {"weight": np.full(n, np.finfo(dtype).smallest_subnormal, dtype)}, {"z_loss": 1e300},
+                    {"weight": weight - 1.5}):  # fmt: skip
         check(emulation, x, labels, 1, list(options), reduction=reduction, **options)
 
 
@@ -190,6 +192,8 @@ def test_sums(emulation, reduction):
     check(emulation, huge, labels, 1, "tiny", reduction=reduction)
     huge[...] = [0.0, 1.0]
     check(emulation, huge, np.arange(n) % 2, 1, "signs", reduction=reduction, weight=np.array([1.0, -1.0]))
+    for weight in ([1e-300, 5e-324], [1e300, 1e-20], [1.7e308, 1.7e308], [np.inf, 1.0], [np.nan, 1.0], [0.0, 0.0]):
+        check(emulation, huge, np.arange(n) % 2, 1, weight, reduction=reduction, weight=np.array(weight))
 
 
 @pytest.fixture(scope="session")
