@@ -257,6 +257,21 @@ def test_sigmoid(emulation, kind, reduction):
                               pos_weight=random.uniform(0, 3, x.shape[-1]).astype(kind))  # fmt: skip
 
 
+def test_sigmoid_extremes(emulation, dtype):
+    """Weights and targets that doubles cannot carry on the way."""
+    random = np.random.default_rng(6)
+    info = np.finfo(dtype)
+    x, t = aligned((4096,), dtype), aligned((4096,), dtype)
+    x[:] = random.normal(0, 400, x.shape)
+    x[::9] = random.choice([np.nan, np.inf, -np.inf, 0.0, info.max, info.tiny], x[::9].shape)
+    t[:] = random.choice([0.0, 1.0, 0.5, info.tiny, info.smallest_subnormal, -0.5, 2.0], x.shape)
+    sizes = [0.0, 1.0, -1.0, info.tiny, info.smallest_subnormal, info.max, 1e30, 1e-30]
+    for reduction in ("none", "sum"):
+        for _ in range(3):
+            weight, positive = (random.choice(sizes, x.shape).astype(dtype) for _ in range(2))
+            check_sigmoid(emulation, x, t, "extremes", reduction=reduction, weight=weight, pos_weight=positive)
+
+
 def test_sigmoid_exact_sums(doubtful, dtype):
     x, t = aligned((5000,), dtype), aligned((5000,), dtype)
     x[:] = np.random.default_rng(1).normal(0, 30, 5000)
