@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   Wide numbers: pairs with an exponent of their own, which no product, power or exponential leaves the range of. Plain
-   C, after isa/vec_base.h: for the few values that doubles cannot carry on the way to a result that they can. */
+   Wide numbers: pairs with an exponent of their own, which no product, power or exponential leaves the range of. One
+   in a vector (isa/vec_base.h, isa/vec_cuda.h): for the few values that doubles cannot carry on the way to a result
+   that they can. */
 #ifndef SS_WIDE_H
 #define SS_WIDE_H
 
@@ -100,17 +101,17 @@ static inline ss_wide ss_wide_log1p(ss_wide a)
     return ss_wide_pair(ss_log1p_pair(ss_pair(ldexp(a.value.hi, unit), ldexp(a.value.lo, unit))), 0.0);
 }
 
+/* (1 + odds)^-power */
+static inline ss_wide ss_wide_raise_inverse(ss_wide odds, double power)
+{
+    return ss_wide_exp_of_minus(ss_wide_mul(ss_wide_of(power), ss_wide_log1p(odds)));
+}
+
 /* Exact sums of values up to 2^unit, which a first look at all of them has found. */
 typedef struct {
-    ss_total total;
+    ss_total *total;
     double unit;
 } ss_wide_total;
-
-static inline void ss_wide_total_start(ss_wide_total *sum)
-{
-    ss_total_start(&sum->total);
-    sum->unit = -INFINITY;
-}
 
 static inline void ss_wide_total_add(ss_wide_total *sum, ss_wide a, int look)
 {
@@ -120,14 +121,14 @@ static inline void ss_wide_total_add(ss_wide_total *sum, ss_wide a, int look)
         return;
     }
     const int down = ss_wide_bounded(a.unit - sum->unit);
-    ss_total_add(&sum->total, ldexp(a.value.hi, down));
-    ss_total_add(&sum->total, ldexp(a.value.lo, down));
+    ss_total_add(sum->total, ldexp(a.value.hi, down));
+    ss_total_add(sum->total, ldexp(a.value.lo, down));
 }
 
 static inline ss_wide ss_wide_total_result(const ss_wide_total *sum)
 {
     vpair result;
-    ss_total_result(&sum->total, &result.hi, &result.lo);
+    ss_total_result(sum->total, &result.hi, &result.lo);
     return ss_wide_pair(result, sum->unit);
 }
 

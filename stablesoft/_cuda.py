@@ -122,6 +122,7 @@ def _loss_kernels():
         for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
             body = f"label_stream<{short}, {lanes}, {chunks}>(x, y, a, g, o)"
             add(f"{CROSS_ENTROPY}_{dtype}_{kind}", MOST_THREADS, 2, body)
+        add(f"{CROSS_ENTROPY}_{dtype}_anew", COLUMNS, 1, f"rows_anew<{short}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
         add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}>(x, y, a, g, o)")
         add(f"{SIGMOID}_{dtype}_finish", MOST_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
@@ -196,10 +197,8 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
     launches, more = (lay_columns if columns else lay_rows)(operation, dtype, rows, n)
     fields.update(more)
     if reduces:  # the ladder's geometry has a share of its own
-        share = max(8, -(-rows // LADDER_BLOCKS))
-        ladder = Launch(f"{operation}_{dtype}_ladder", (-(-rows // share), 1), (COLUMNS, 1))
+        ladder, fields["ladder_share"] = lay_again(f"{operation}_{dtype}_ladder", rows)
         launches = (*launches, ladder)
-        fields["ladder_share"] = share
     parts = fields.get("parts", 0)
     return Plan(launches, geometry_of(kept, reduced, **fields), rows * (4 * parts + 6) if parts else 0)
 
@@ -277,6 +276,12 @@ def lay_rows(operation, dtype, rows, n, shared=True):
     return _lay_stream(f"{operation}_{dtype}_long", rows, n, parts, (1, MOST_THREADS))
 
 
+def lay_again(kernel, rows):
+    """The rows that a kernel before has marked: a launch, and how many rows each of its blocks looks at."""
+    share = max(8, -(-rows // LADDER_BLOCKS))
+    return Launch(kernel, (-(-rows // share), 1), (COLUMNS, 1)), share
+
+
 def lay_columns(operation, dtype, rows, n, shared=True):
     """Neighbours in memory are neighbouring rows': a thread, or several above each other, to a row."""
     height = 1
@@ -318,12 +323,12 @@ def folder():
 
 # Included by src/cuda/kernels.cu and by what it includes.
 INCLUDES = (
-    "operations.h", "isa/vec_cuda.h", "ladder.c", "ladder.h",
+    "operations.h", "isa/vec_cuda.h", "ladder.c", "ladder.h", "wide.h", "wide_rows.h", "wide_logits.h",
     *(f"ladder_{name}.h" for name in ("limbs", "const", "exp", "log")),
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
     *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),
-    *(f"cuda/{name}.cuh" for name in ("items", "labels", "losses", "sigmoid", "options")), "cuda/nvrtc.h",
+    *(f"cuda/{name}.cuh" for name in ("items", "labels", "losses", "anew", "sigmoid", "options")), "cuda/nvrtc.h",
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -339,11 +344,13 @@ def source(names):
     """The translation unit with the kernels named."""
     known = kernels()
     elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
-    ladder = any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
+    anew = any(name.endswith("_anew") for name in names)
+    ladder = anew or any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
     losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "labels", "losses", "sigmoid")]
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
     lines += losses if any(known[name].macro == "SS_LOSS_KERNEL" for name in names) else []
+    lines += ['#include "cuda/anew.cuh"'] * anew
     lines += ['#include "cuda/options.cuh"'] * any(known[name].macro == "SS_OPTION_KERNEL" for name in names)
     lines += [known[name].line(name) for name in names]
     return "\n".join([*lines, ""])

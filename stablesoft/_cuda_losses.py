@@ -1,6 +1,7 @@
 """Which CUDA kernels serve a loss: as _cuda, from which it takes how rows are laid over threads.
 
-A loss is one launch, and where it is reduced another one that adds; a mean over what only the device can count (labels
+A loss of rows is two launches, the second for the rows that doubles cannot carry; where a loss is reduced another one
+adds; a mean over what only the device can count (labels
 that are not ignored, or their weights) needs one before.
 """
 
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _cuda
-from ._cuda import CROSS_ENTROPY, DIMS, SIGMOID, Launch
+from ._cuda import COLUMNS, CROSS_ENTROPY, DIMS, SIGMOID, Launch
 
 _FLAGS = ("ignores", "ignored", "label_bytes", "weight_single", "weighs", "summed", "counted", "blocks")
 _NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo")
@@ -56,7 +57,9 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, **options)
     if rows > MOST_ITEMS:
         return None
     (main,), more = (_cuda.lay_columns if columns else _cuda.lay_rows)(CROSS_ENTROPY, dtype, rows, n, shared=False)
-    launches = [main]
+    again, more["ladder_share"] = _cuda.lay_again(f"{CROSS_ENTROPY}_{dtype}_anew", rows)
+    more["emptied"] = max(more.get("emptied", 0), n // (COLUMNS * 64) + 2)  # with as many threads as that has to a row
+    launches = [main, again]
     blocks = 0
     if options["counted"]:
         launches.insert(0, Launch(f"{CROSS_ENTROPY}_count", (1, 1), (_cuda.CONCLUDING_THREADS, 1)))

@@ -23,7 +23,7 @@ def pointer(array):
 
 def launch(library, plan, x, y, scratch, operands, wanted=None):
     for kernel, grid, block in plan.launches:
-        assert wanted is None or wanted in kernel or kernel.endswith(("_finish", "_count", "_sum")), kernel
+        assert wanted is None or wanted in kernel or kernel.endswith(("_anew", "_finish", "_count", "_sum")), kernel
         assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
         library.launch_loss(
             getattr(library, kernel), *grid, *block, pointer(x), pointer(y), pointer(plan.geometry),
@@ -129,7 +129,9 @@ def test_options(emulation, dtype, n, reduction):
     for options in ({"weight": weight}, {"weight": weight, "ignore_index": int(labels[7])}, {"z_loss": 0.25},
                     {"ignore_index": int(labels[0])}, {"weight": weight, "z_loss": 1e-3, "ignore_index": -100},
                     {"weight": np.full(n, 1e30, dtype)}, {"weight": np.full(n, 2.0**-125, dtype)},
-                    {"weight": np.zeros(n, dtype)}):  # fmt: skip
+                    {"weight": np.zeros(n, dtype)}, {"weight": np.full(n, np.finfo(dtype).max, dtype)},
+                    {"weight": np.full(n, np.finfo(dtype).smallest_subnormal, dtype)}, {"z_loss": 1e300},
+                    {"weight": weight - 1.5}):  # fmt: skip
         check(emulation, x, labels, 1, list(options), reduction=reduction, **options)
 
 
@@ -190,6 +192,8 @@ def test_sums(emulation, reduction):
     check(emulation, huge, labels, 1, "tiny", reduction=reduction)
     huge[...] = [0.0, 1.0]
     check(emulation, huge, np.arange(n) % 2, 1, "signs", reduction=reduction, weight=np.array([1.0, -1.0]))
+    for weight in ([1e-300, 5e-324], [1e300, 1e-20], [1.7e308, 1.7e308], [np.inf, 1.0], [np.nan, 1.0], [0.0, 0.0]):
+        check(emulation, huge, np.arange(n) % 2, 1, weight, reduction=reduction, weight=np.array(weight))
 
 
 @pytest.fixture(scope="session")
@@ -251,6 +255,21 @@ def test_sigmoid(emulation, kind, reduction):
                 check_sigmoid(emulation, y, t, "weights", reduction=reduction,
                               weight=random.integers(0, 3, x.shape).astype(kind),
                               pos_weight=random.uniform(0, 3, x.shape[-1]).astype(kind))  # fmt: skip
+
+
+def test_sigmoid_extremes(emulation, dtype):
+    """Weights and targets that doubles cannot carry on the way."""
+    random = np.random.default_rng(6)
+    info = np.finfo(dtype)
+    x, t = aligned((4096,), dtype), aligned((4096,), dtype)
+    x[:] = random.normal(0, 400, x.shape)
+    x[::9] = random.choice([np.nan, np.inf, -np.inf, 0.0, info.max, info.tiny], x[::9].shape)
+    t[:] = random.choice([0.0, 1.0, 0.5, info.tiny, info.smallest_subnormal, -0.5, 2.0], x.shape)
+    sizes = [0.0, 1.0, -1.0, info.tiny, info.smallest_subnormal, info.max, 1e30, 1e-30]
+    for reduction in ("none", "sum"):
+        for _ in range(3):
+            weight, positive = (random.choice(sizes, x.shape).astype(dtype) for _ in range(2))
+            check_sigmoid(emulation, x, t, "extremes", reduction=reduction, weight=weight, pos_weight=positive)
 
 
 def test_sigmoid_exact_sums(doubtful, dtype):

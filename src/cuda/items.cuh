@@ -19,14 +19,14 @@ typedef struct {
 
 /* Pointers that a loss has beside logits and gradient (NULL: not wanted). */
 typedef struct {
-    double *scratch;       /* scale and divisor of `counted`, then the losses of rows, or partial sums */
+    double *scratch;       /* four numbers of `counted`, then the losses of rows, or partial sums */
     const char *labels;    /* or the targets */
     const char *weights;   /* one for each class, or for each element; or NULL */
     const char *positives; /* pos_weight, or NULL */
     char *value;           /* the loss */
 } ss_loss_arrays;
 
-enum { SS_SCALE_HI, SS_SCALE_LO, SS_DIVISOR, SS_SCRATCH_HEAD = 4, SS_PER_BLOCK = 4 };
+enum { SS_SCALE_HI, SS_SCALE_LO, SS_DIVISOR, SS_WEIGHT_POWER, SS_SCRATCH_HEAD, SS_PER_BLOCK = 4 };
 
 static inline vpair scale_of(const ss_loss_arrays &a, const ss_loss_options &o)
 {

@@ -20,7 +20,9 @@ static inline int64_t integer_at(const char *labels, int64_t bytes, int64_t i)
     }
 }
 
-static inline ss_row_label label_of_row(const ss_loss_arrays &a, const ss_loss_options &o, int64_t n, int64_t row)
+/* `power`: weights are multiplied by so many powers of two. */
+static inline ss_row_label label_at(const ss_loss_arrays &a, const ss_loss_options &o, int64_t n, int64_t row,
+                                    double power)
 {
     ss_row_label mine = {integer_at(a.labels, o.label_bytes, row), 0.0, 0};
     if (o.ignores && mine.at == o.ignored) return mine;
@@ -29,35 +31,75 @@ static inline ss_row_label label_of_row(const ss_loss_arrays &a, const ss_loss_o
     mine.weight = !a.weights       ? 1.0
                   : o.weight_single ? (double)((const float *)a.weights)[mine.at]
                                     : ((const double *)a.weights)[mine.at];
+    if (power != 0.0) mine.weight = ldexp(mine.weight, (int)power);
     return mine;
 }
+
+static inline ss_row_label label_of_row(const ss_loss_arrays &a, const ss_loss_options &o, int64_t n, int64_t row)
+{
+    return label_at(a, o, n, row, o.counted ? a.scratch[SS_WEIGHT_POWER] : 0.0);
+}
+
+/* The sum of the weights of all labels, by all threads of the block. */
+__noinline__ static double sum_weights(const ss_loss_arrays *a, const ss_geometry *g, const ss_loss_options *o,
+                                       double power)
+{
+    __shared__ ss_total sum;
+    __shared__ double result;
+    double special = 0.0;
+    if (threadIdx.x == 0) ss_total_start(&sum);
+    __syncthreads();
+    for (int64_t row = threadIdx.x; row < g->rows; row += blockDim.x) {
+        const double weight = label_at(*a, *o, g->n, row, power).weight;
+        if (fabs(weight) < INFINITY)
+            ss_total_add(&sum, weight);
+        else
+            special += weight;
+    }
+    special = group<WHOLE_BLOCK>::reduce(special, [](double x, double y) { return x + y; });
+    if (threadIdx.x == 0) {
+        double rest;
+        ss_total_result(&sum, &result, &rest);
+        if (special != 0.0) result = special;
+    }
+    __syncthreads();
+    const double divisor = result;
+    __syncthreads();
+    return divisor;
+}
+
+/* Beyond these, the sum of the weights is taken of weights multiplied by a power of two. As in _losses.pxi. */
+#define SS_WEIGHTS_LEAST 0x1p-400
+#define SS_WEIGHTS_MOST 0x1p400
 
 /* What a mean divides by: the labels that count, or their weights, exactly. One block. */
 static inline void count_labels(const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o)
 {
-    __shared__ ss_total sum;
-    const int weighs = a.weights && o.weighs;
     int64_t counted = 0;
-    double special = 0.0;
-    if (threadIdx.x == 0) ss_total_start(&sum);
-    __syncthreads();
+    double most = 0.0, power = 0.0;
     for (int64_t row = threadIdx.x; row < g.rows; row += blockDim.x) {
-        const ss_row_label mine = label_of_row(a, o, g.n, row);
+        const ss_row_label mine = label_at(a, o, g.n, row, 0.0);
+        const double weight = fabs(mine.weight);
         counted += mine.bad || !(o.ignores && mine.at == o.ignored);
-        if (!weighs) continue;
-        if (fabs(mine.weight) < INFINITY)
-            ss_total_add(&sum, mine.weight);
-        else
-            special += mine.weight;
+        if (weight > most && weight < INFINITY) most = weight;
     }
     counted = group<WHOLE_BLOCK>::reduce(counted, [](int64_t x, int64_t y) { return x + y; });
-    special = group<WHOLE_BLOCK>::reduce(special, [](double x, double y) { return x + y; });
+    double divisor = (double)counted;
+    if (a.weights && o.weighs) {
+        divisor = sum_weights(&a, &g, &o, 0.0);
+        if (!(fabs(divisor) > SS_WEIGHTS_LEAST && fabs(divisor) < SS_WEIGHTS_MOST)) {
+            int exponent;
+            most = group<WHOLE_BLOCK>::reduce(most, v_max);
+            frexp(most, &exponent);
+            power = -exponent;
+            divisor = sum_weights(&a, &g, &o, power);
+            if (divisor == 0.0 && most != 0.0) divisor = NAN; /* over weights that cancel there is no mean */
+        }
+    }
     if (threadIdx.x != 0) return;
-    double divisor = (double)counted, rest;
-    if (weighs) ss_total_result(&sum, &divisor, &rest);
-    if (special != 0.0) divisor = special;
     const double scale = divisor == 0.0 ? 0.0 : v_div(o.factor, divisor);
     a.scratch[SS_SCALE_HI] = scale;
     a.scratch[SS_SCALE_LO] = divisor == 0.0 ? 0.0 : v_div(-v_fma(scale, divisor, -o.factor), divisor);
     a.scratch[SS_DIVISOR] = divisor;
+    a.scratch[SS_WEIGHT_POWER] = power;
 }

@@ -4,6 +4,14 @@
    turns, so that there are few partial sums. */
 
 #include "loops/logistic.inc.h"
+#include "wide.h"
+
+/* Of that in losses.h what the wide arithmetic asks for. Focal losses are not computed here. */
+typedef struct {
+    int focal;
+    double alpha, gamma, scale_hi, scale_lo;
+} ss_sigmoid;
+#include "wide_logits.h"
 
 /* The arithmetic of loops/logistic.inc.h by type. */
 template <class real> struct logistic;
@@ -20,6 +28,7 @@ template <class real> struct logistic;
             return logistic_slope_##suffix(s, x, none, some, scale); \
         } \
         static inline double most_plain() { return PLAIN_##suffix; } \
+        static inline double wide() { return WIDE_##suffix; } \
         static inline double plain_loss(const ss_logistic *s, double x, double t) \
         { \
             return plain_loss_##suffix(s, x, t); \
@@ -32,6 +41,14 @@ template <class real> struct logistic;
 SS_LOGISTIC(float, f32)
 SS_LOGISTIC(double, f64)
 
+/* For any magnitudes. */
+__noinline__ static double logit_anew(double x, double target, double weight, double positive, vpair scale,
+                                      double *slope)
+{
+    const ss_sigmoid plain = {0, NAN, 0.0, scale.hi, scale.lo};
+    return ss_wide_loss_of_logit(&plain, x, target, weight, positive, slope);
+}
+
 /* The loss of one element, and its slope where that is wanted (not NULL): FN(sigmoid_any), whose plain elements have
    the bits of FN(sigmoid_plain). */
 template <class real>
@@ -39,6 +56,12 @@ static inline double loss_of_logit(double x, double target, double weight, doubl
 {
     typedef logistic<real> L;
     ss_logistic s;
+    if (x == x && ss_logit_beyond(L::wide(), x, target, weight, positive)) {
+        double rise;
+        const double loss = logit_anew(x, target, weight, positive, scale, &rise);
+        if (slope) *slope = rise;
+        return loss;
+    }
     L::of(x, &s);
     const double none = v_sub(1.0, target), some = v_mul(target, positive);
     const int special = positive != 1.0 || L::most_plain() < fabs(x) || v_min(target, none) < 0.0;

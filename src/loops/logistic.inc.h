@@ -75,6 +75,24 @@ static SS_INLINE vd plain_slope_f64(const ss_logistic *s, vd x, vd t, vpair scal
 /* factor * x, where 0 times infinity is 0. */
 static inline vd ss_part(vd factor, vd x) { return v_select(v_eq(factor, v_set1(0.0)), v_set1(0.0), v_mul(factor, x)); }
 
+/* Doubles cannot carry an element (wide_logits.h) whose weight is so far from 1 that a product could leave the range, or
+   lifts what has lost digits: the e^-|x| of a logit beyond WIDE, or a tiny target. */
+#define WIDE_f64 600.0
+#define WIDE_f32 80.0
+
+static inline int ss_weight_beyond(double weight)
+{
+    return weight != 0.0 && !(fabs(weight) > 0x1p-100 && fabs(weight) < 0x1p100);
+}
+
+static inline int ss_target_beyond(double t) { return t != 0.0 && fabs(t) < 0x1p-900; }
+
+static inline int ss_logit_beyond(double wide, double x, double t, double weight, double positive)
+{
+    const int plain = weight == 0.0 || (weight == 1.0 && positive == 1.0);
+    return !plain && (fabs(x) > wide || ss_target_beyond(t) || ss_weight_beyond(weight) || ss_weight_beyond(positive));
+}
+
 /* `none` weighs softplus(x), `some` softplus(-x). */
 static inline vd logistic_loss_f64(const ss_logistic *s, vd x, vd none, vd some)
 {

@@ -66,13 +66,6 @@ static double FN(loss_anew)(const ss_loss *loss, ss_offsets at, ptrdiff_t label,
     return ss_loss_of_row(loss, SINGLE, place, targets ? -1 : label, gradient);
 }
 
-/* Terms that were kept serve as far below the peak as this power of two. */
-#define SS_SLOPE_BETWEEN (-400.0)
-/* Within these powers of two a row is computed in doubles, beyond them anew. */
-#define SS_SLOPE_LEAST 0x1p-120
-#define SS_SLOPE_MOST 0x1p120
-#define SS_LOSS_LEAST 0x1p-960 /* a double below it may have lost digits in its pair */
-
 /* `terms` of the whole row but for the peak at `place`, or NULL: then the terms are computed again. */
 static void FN(loss_gradient)(const ss_job *job, ss_offsets at, ptrdiff_t label, const FN(slope) *by, ptrdiff_t place,
                               double *terms)
@@ -137,15 +130,8 @@ static SS_INLINE double FN(loss_of_label)(const ss_loss *loss, ss_offsets at, pt
         const vm cut = v_lt(near, v_sub(peak, v_set1(SS_TERM_REACH - 1.0)));
         FN(add_z_loss)(loss->z_loss, highest, &end, term, cut, &item, by);
     }
-    const double cost = fabs(lane(end.loss.hi));
-    const double on_p = fabs(lane(by->factor.hi)), by_all = fabs(loss->scale_hi * weight);
-    const double least = fmin(on_p, by_all), most = fmax(on_p, by_all);
-    by->cost_anew = ss_focus_beyond(loss->gamma, lane(end.others.hi), by->others_unit) ||
-                    ss_z_loss_beyond(loss->z_loss, lane(highest), lane(end.excess.hi)) ||
-                    (isinf(cost) && lane(mine) > -INFINITY) ||
-                    (cost < SS_LOSS_LEAST && (fabs(weight) > 1.0 || loss->gamma != 0.0 || loss->z_loss != 0.0));
-    by->slope_anew = by->cost_anew || shift != 0.0 || isnan(on_p) || isnan(by_all) || least <= SS_SLOPE_LEAST ||
-                     most >= SS_SLOPE_MOST;
+    by->cost_anew = ss_cost_beyond(loss->gamma, loss->z_loss, weight, &end, lane(highest), lane(mine));
+    by->slope_anew = by->cost_anew || ss_slope_beyond(shift, lane(by->factor.hi), loss->scale_hi * weight);
     return lane(v_mul(v_add(item.hi, item.lo), v_set1(weight)));
 }
 

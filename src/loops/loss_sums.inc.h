@@ -99,6 +99,13 @@ static inline void ss_label_focus(double gamma, const ss_label *end, vpair inver
     *on_gradient = ss_pair_select(none, nothing, ss_pair_mul(*on_loss, ss_pair_add(one, slope)));
 }
 
+/* Within these powers of two the gradient of a row is computed in doubles, beyond them anew (wide_rows.h). */
+#define SS_SLOPE_LEAST 0x1p-120
+#define SS_SLOPE_MOST 0x1p120
+#define SS_LOSS_LEAST 0x1p-960 /* a double below it may have lost digits in its pair */
+/* Terms that were kept serve as far below the peak as this power of two. */
+#define SS_SLOPE_BETWEEN (-400.0)
+
 /* Whether a focused loss, (q 2^unit)^(gamma + 1) and more, is too small, or gamma too large for the digits of q. */
 static inline int ss_focus_beyond(double gamma, double q, double unit)
 {
@@ -115,6 +122,24 @@ static inline int ss_z_loss_beyond(double z_loss, double peak, double excess)
     const double log = fabs(peak + excess), size = fabs(peak);
     if (z_loss == 0.0) return 0;
     return !(z_loss > 0x1p-400 && log < 0x1p400 && z_loss * log < 0x1p60) || (log < size / 8.0 && z_loss * size > 8.0);
+}
+
+/* Whether a number could leave the range on the way to the loss of a label, whose logit is x, below `highest`. */
+static inline int ss_cost_beyond(double gamma, double z_loss, double weight, const ss_label *end, double highest,
+                                 double x)
+{
+    const double cost = fabs(lane(end->loss.hi)), unit = lane(end->others_unit) - lane(end->unit);
+    return ss_focus_beyond(gamma, lane(end->others.hi), unit) ||
+           ss_z_loss_beyond(z_loss, highest, lane(end->excess.hi)) || (isinf(cost) && x > -INFINITY) ||
+           (cost < SS_LOSS_LEAST && (fabs(weight) > 1.0 || gamma != 0.0 || z_loss != 0.0));
+}
+
+/* The same for the gradient: `factor` of the terms, `coefficient` of all. */
+static inline int ss_slope_beyond(double shift, double factor, double coefficient)
+{
+    const double on_p = fabs(factor), by_all = fabs(coefficient);
+    return shift != 0.0 || isnan(on_p) || isnan(by_all) || fmin(on_p, by_all) <= SS_SLOPE_LEAST ||
+           fmax(on_p, by_all) >= SS_SLOPE_MOST;
 }
 
 static inline ss_infinite ss_infinite_of(double count, double gamma, double z_loss)

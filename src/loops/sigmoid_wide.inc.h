@@ -7,22 +7,16 @@ static inline vd ss_size_unless_none(vd a)
 {
     return v_select(v_eq(a, v_set1(0.0)), v_set1(1.0), ss_abs(a));
 }
-
-static inline int ss_weight_beyond(double weight) /* so far from 1 that a product could leave the range */
-{
-    return weight != 0.0 && !(fabs(weight) > 0x1p-100 && fabs(weight) < 0x1p100);
-}
 #endif
 
 /* Focal loss: a power larger than SS_FOCUS_MOST, or of what may be below 2^-900; a target that may be as small as
-   e^-|x|. Weights: one far from 1, or one that lifts what has lost digits, the e^-|x| of a confident logit or a tiny
-   target. `slopes` may be NULL. */
+   e^-|x|. Weights: as logistic.inc.h says. `slopes` may be NULL. */
 static void FN(sigmoid_anew)(const ss_sigmoid *loss, ptrdiff_t n, const REAL *x, const REAL *t, const REAL *weight,
                              const REAL *positive, double *items, REAL *slopes)
 {
     const int focal = loss->focal;
     const int all = focal && (loss->gamma > SS_FOCUS_MOST || (loss->alpha > 0.0 && loss->alpha < 0x1p-100));
-    const double far = focal ? 600.0 / fmax(loss->gamma, 1e-9) : SINGLE ? 80.0 : 600.0, soft = focal ? 300.0 : far;
+    const double far = focal ? 600.0 / fmax(loss->gamma, 1e-9) : FN(WIDE), soft = focal ? 300.0 : far;
     vd furthest = v_set1(0.0), most = v_set1(1.0), least = most, target = most;
     for (ptrdiff_t i = 0; i < n; i += SS_W) {
         const vd w = FN(load)(weight + i), v = FN(load)(positive + i);
@@ -37,9 +31,8 @@ static void FN(sigmoid_anew)(const ss_sigmoid *loss, ptrdiff_t n, const REAL *x,
     for (ptrdiff_t i = 0; i < n; i++) {
         const double logit = (double)x[i], size = fabs(logit), p = (double)t[i];
         const double w = (double)weight[i], v = (double)positive[i];
-        const int plain = w == 0.0 || (w == 1.0 && v == 1.0), tiny = p != 0.0 && p < 0x1p-900;
-        const int found = focal ? size > far || tiny || (size > soft && p != 0.0 && p != 1.0)
-                                : !plain && (size > far || tiny || ss_weight_beyond(w) || ss_weight_beyond(v));
+        const int found = focal ? size > far || ss_target_beyond(p) || (size > soft && p != 0.0 && p != 1.0)
+                                : ss_logit_beyond(far, logit, p, w, v);
         if (!(found || all) || isnan(logit)) continue;
         double slope;
         items[i] = ss_loss_of_logit(loss, logit, p, w, v, &slope);
