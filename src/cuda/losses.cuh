@@ -102,7 +102,7 @@ static inline double loss_infinite(double count, double x, double weight, vpair 
     by->hi = v_mul(v_div(all.rise, count), coefficient);
     by->lo = v_mul(0.0, coefficient);
     by->mine = rises ? v_mul(all.rise, coefficient) : v_sub(0.0, v_mul(coefficient, hit ? all.q : 1.0));
-    return all.rise == INFINITY ? INFINITY : v_mul(weight, hit ? all.log : INFINITY);
+    return v_mul(weight, hit ? all.cost : INFINITY);
 }
 
 /* The loss of any row, and its slope. */
