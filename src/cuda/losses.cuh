@@ -16,9 +16,9 @@ static inline ss_label label_of(double, vd peak, vpair rest, vd exponent, vpair 
 
 enum { SS_PLAIN, SS_ALIKE, SS_ANEW };
 
-/* kind SS_PLAIN: an element is its term, in units of 2^unit, times factor; `kept` terms serve, too. SS_ALIKE: `hi` where
-   x is +inf, else `lo`. SS_ANEW: doubles cannot carry the gradient, or, cost_anew, the loss either; that is left to
-   anew.cuh. At the label it is `mine`. */
+/* kind SS_PLAIN: an element is its term, in units of 2^unit, times factor; `kept`: the terms of the sum serve, too.
+   SS_ALIKE: `hi` where x is +inf, else `lo`. SS_ANEW: doubles cannot carry the gradient, or, cost_anew, the loss; that
+   is left to anew.cuh. At the label it is `mine`. */
 typedef struct {
     int64_t label;
     int kind, kept, cost_anew;

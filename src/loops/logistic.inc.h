@@ -75,8 +75,8 @@ static SS_INLINE vd plain_slope_f64(const ss_logistic *s, vd x, vd t, vpair scal
 /* factor * x, where 0 times infinity is 0. */
 static inline vd ss_part(vd factor, vd x) { return v_select(v_eq(factor, v_set1(0.0)), v_set1(0.0), v_mul(factor, x)); }
 
-/* Doubles cannot carry an element (wide_logits.h) whose weight is so far from 1 that a product could leave the range, or
-   lifts what has lost digits: the e^-|x| of a logit beyond WIDE, or a tiny target. */
+/* Doubles cannot carry an element (wide_logits.h) whose weight is so far from 1 that a product could leave the range,
+   or lifts what has lost digits: the e^-|x| of a logit beyond WIDE, or a tiny target. */
 #define WIDE_f64 600.0
 #define WIDE_f32 80.0
 
