@@ -39,6 +39,8 @@ def softmax_definition(xp, x, axis, labels, targets, *, weight, ignored, smoothi
     else:
         t, counts, bad = targets, None, None
     hard = xp.sum(t * weights, axis=axis, keepdims=True) if weighs else None
+    if weighs and bad is not None:
+        hard = xp.where(bad, 1.0, hard)  # it counts, or a batch of nothing else would cost nothing
     if smoothing:
         t = (1.0 - smoothing) * t + smoothing / x.shape[axis]
     a = t * weights

@@ -149,15 +149,16 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
         items = xp.where(xp.any(at_labels(xp, labels, weight.shape[0]), axis=1), items, math.nan)
 
     divisor = max(1, x.shape[0]) if reduction == "mean" else 1
-    loss = items if reduction == "none" else ar.total(quiet(xp, items), divisor)
-    loss = cast(xp, loss, dtype)
-    if not return_grad:
-        return loss
-    if isinstance(ar, Paired):
-        grad_x /= divisor
-        grad_weight /= divisor
-    else:
-        grad_x, grad_weight = grad_x / divisor, grad_weight / divisor
+    with np.errstate(all="ignore"):
+        loss = items if reduction == "none" else ar.total(quiet(xp, items), divisor)
+        loss = cast(xp, loss, dtype)
+        if not return_grad:
+            return loss
+        if isinstance(ar, Paired):
+            grad_x /= divisor
+            grad_weight /= divisor
+        else:
+            grad_x, grad_weight = grad_x / divisor, grad_weight / divisor
     return loss, cast(xp, grad_x, dtype), cast(xp, grad_weight, dtype)
 
 

@@ -286,7 +286,8 @@ class Paired(Plain):
 
     def total(self, items, divisor):
         # fsum is exact, so the order of the items does not matter; scaled, so that it can not overflow.
-        largest = float(np.max(items, initial=0.0))
-        exponent = math.frexp(largest)[1] if math.isfinite(largest) else 0
+        if not np.all(np.isfinite(items)):
+            return np.sum(items)
+        exponent = math.frexp(np.max(items, initial=0.0))[1]
         total = math.fsum(np.ldexp(items, -exponent).tolist())
         return np.ldexp(np.float64(total / divisor), exponent)

@@ -309,7 +309,8 @@ def _truncated_to(label, kind):
     if int(number) != label:
         return math.nan, math.nan
     # Where the type has no fractions any more, a step of 1 may lead nowhere.
-    below, above = np.nextafter(number - kind(1), kind(math.inf)), np.nextafter(number + kind(1), kind(-math.inf))
+    with np.errstate(under="ignore"):
+        below, above = np.nextafter(number - kind(1), kind(math.inf)), np.nextafter(number + kind(1), kind(-math.inf))
     return float(min(number, below) if label <= 0 else number), float(max(number, above) if label >= 0 else number)
 
 

@@ -349,3 +349,10 @@ def test_refused_options(function, error, words, options):
 def test_pi_of_the_reference():
     with localcontext(context(60)):
         assert ulp_error(math.pi, pi(60), "float64") < 0.5
+
+
+def test_whatever_numpy_raises_for():
+    """Underflow and overflow on the way raise nothing, however NumPy's errors are set."""
+    with np.errstate(all="raise"):
+        margin.arcface([[1.0, 0.0]], [[1.0, 1.0], [0.0, 1.0]], [0], scale=1e-310, return_grad=True)
+        assert np.isnan(margin.modified_softmax([[1e308, 0.0], [np.nan, 0.0]], np.eye(2), [1, 1]))

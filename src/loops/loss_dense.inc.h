@@ -242,6 +242,9 @@ static void FN(dense_row)(const ss_loss *loss, ptrdiff_t row, ptrdiff_t label)
         item = ss_pair_add(item, ss_pair_mul(square, FN(dense_sum)(loss, at, label, &common, SS_SUM_WEIGHTS)));
     }
     loss->items[row] = isfinite(lane(item.hi)) ? lane(v_add(item.hi, item.lo)) : lane(item.hi);
+    /* the excess has lost digits, and no gap of a class that counts is above it */
+    if (lane(common.rest.hi) != 0.0 && excess < SS_LOSS_LEAST && fabs(lane(item.hi)) < SS_SLOPE_MOST * SS_LOSS_LEAST)
+        loss->items[row] = FN(loss_anew)(loss, at, label, 0);
     if (!job->y) return;
     const vpair growth = ss_pair_add(ss_pair_set1(1.0), ss_pair_mul(log, ss_pair_set1(2.0 * loss->z_loss)));
     const vpair scale = ss_pair_set(loss->scale_hi, loss->scale_lo);
