@@ -226,3 +226,15 @@ print(*(name for name in ("torch", "jax", "dask", "cupy", "scipy", "sparse") if 
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 3.0, 4.0]])
+def test_nothing_but_bad_labels(weight):
+    """Where labels can not be looked at, a batch of bad ones is NaN, and not a mean over nothing."""
+    da = pytest.importorskip("dask.array")
+    x, labels = da.zeros((3, 4), chunks=2), da.from_array(np.array([7, -1, 9]), chunks=2)
+    loss, grad = stablesoft.softmax_cross_entropy(x, labels, weight=weight, return_grad=True)
+    assert np.isnan(loss.compute()) and np.isnan(grad.compute()).all()
+    labels = da.from_array(np.array([7, 1, 9]), chunks=2)
+    grad = stablesoft.softmax_cross_entropy(x, labels, weight=weight, return_grad=True)[1].compute()
+    assert np.isnan(grad).all(axis=1).tolist() == [True, False, True]
