@@ -50,7 +50,8 @@ __noinline__ static double sum_weights(const ss_loss_arrays *a, const ss_geometr
     if (threadIdx.x == 0) ss_total_start(&sum);
     __syncthreads();
     for (int64_t row = threadIdx.x; row < g->rows; row += blockDim.x) {
-        const double weight = label_at(*a, *o, g->n, row, power).weight;
+        const ss_row_label mine = label_at(*a, *o, g->n, row, power);
+        const double weight = mine.bad ? 1.0 : mine.weight; /* a batch of nothing but bad labels is not nothing */
         if (fabs(weight) < INFINITY)
             ss_total_add(&sum, weight);
         else
