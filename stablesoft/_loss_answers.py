@@ -61,7 +61,7 @@ def _answer_softmax(xp, x, axis, labels, targets, *, ignored, reduction, return_
     """
     result = None
     if compiled(xp, x):
-        wide = None if weight is None else np.ascontiguousarray(weight)
+        wide = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
         result = _native.softmax_loss(x, axis, *kernel_labels(labels, ignored), targets, wide, smoothing, z_loss, gamma,
                                       factor, divisor, cap, reduction, weighs, return_grad)  # fmt: skip
     if result is None and labels is not None:

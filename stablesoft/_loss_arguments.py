@@ -98,8 +98,7 @@ def as_class_weight(xp, weight, x, classes, name="weight", scalar=False):
         raise ValueError(f"{name} must have one number for each of {classes} classes, not shape {tuple(array.shape)}")
     if is_kind(xp, array.dtype, ("bool", "complex floating")):
         raise TypeError(f"{name} must be real numbers, not {dtype_name(array.dtype)}")
-    kind = xp.float64 if compiled(xp, x) else x.dtype  # the kernels take them as they are given
-    return array if array.dtype == kind else xp.astype(array, kind)
+    return _in_dtype(xp, array, x.dtype)
 
 
 def as_targets(xp, labels, x, axis, name="labels"):
@@ -156,10 +155,14 @@ def as_real(xp, value, x, name):
     array = as_array(xp, value, name, x)
     if is_kind(xp, array.dtype, "complex floating"):
         raise TypeError(f"{name} must be real, not {dtype_name(array.dtype)}")
-    if array.dtype == x.dtype:
+    return _in_dtype(xp, array, x.dtype)
+
+
+def _in_dtype(xp, array, dtype):
+    if array.dtype == dtype:
         return array
     with np.errstate(all="ignore"):
-        return xp.astype(array, x.dtype)
+        return xp.astype(array, dtype)
 
 
 def as_elements(xp, value, x, name):
