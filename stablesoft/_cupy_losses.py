@@ -55,7 +55,7 @@ def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, r
     logits, labels, axis, weight, ignored, z_loss, reduction, return_grad
         As the user gave them.
     weighs, factor, divisor, cap
-        As in _losses.softmax_loss.
+        As in _loss_answers.answer_softmax, but for a negative divisor, which stands for None.
     """
     dtype = _cupy._DTYPES.get(logits.dtype.char)
     ndim, shape = logits.ndim, logits.shape

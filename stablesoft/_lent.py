@@ -30,7 +30,8 @@ class Lender:
     def __init__(self, library):
         self.kinds, self.first, self.settled = library.KINDS, library.FIRST, library.settled
         self.view, self.writable = library.view, library.writable
-        self.own, self.written = library.own, library.written
+        self.own = library.own
+        self.written = getattr(library, "written", None)  # none where nothing is writable
 
     def answer(self, name, x, *rest, out=None, **options):
         """The result of a public function, or None for the definition to compute it.

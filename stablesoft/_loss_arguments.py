@@ -128,7 +128,7 @@ def check_labels(xp, labels, classes, ignored, name="labels", given=None, counts
     bad = (labels < 0) | (labels >= classes)
     bad = bad if counts is None else bad & counts
     if ignored is not None:
-        bad = bad & (labels != ignored) if _holds(xp, labels.dtype, ignored) else bad
+        bad = bad & (labels != ignored) if holds(xp, labels.dtype, ignored) else bad
     if not answers(xp.any(bad)):
         return
     given = labels if given is None else given
@@ -139,7 +139,8 @@ def check_labels(xp, labels, classes, ignored, name="labels", given=None, counts
     raise ValueError(f"{place} is {value}, which is not one of the {classes} classes 0 ... {classes - 1}")
 
 
-def _holds(xp, dtype, value):
+def holds(xp, dtype, value):
+    """Whether an integer dtype has this value."""
     info = xp.iinfo(dtype)
     return info.min <= value <= info.max
 
@@ -191,7 +192,7 @@ def kernel_labels(labels, ignored):
     """Labels and the ignored one as the kernels want them: contiguous int64, and an int64 or None."""
     if labels is None:
         return None, None
-    if ignored is not None and not _holds(np, labels.dtype, ignored):
+    if ignored is not None and not holds(np, labels.dtype, ignored):
         ignored = None
     if labels.dtype == np.uint64:  # whatever is beyond int64 is no class, but may be ignored
         wide, most = labels, np.iinfo(np.int64).max

@@ -8,6 +8,7 @@ import math
 
 from array_api_compat import device
 
+from ._loss_arguments import holds
 from ._sums import peak_of, rest_of, shifted, stands_alone
 
 
@@ -17,7 +18,7 @@ def _one_hot(xp, x, axis, labels, ignored):
     shape = tuple(-1 if i == axis else 1 for i in range(x.ndim))
     classes = xp.reshape(xp.arange(x.shape[axis], dtype=index.dtype, device=device(x)), shape)
     counts = xp.ones_like(index, dtype=xp.bool)
-    if ignored is not None and xp.iinfo(index.dtype).min <= ignored <= xp.iinfo(index.dtype).max:
+    if ignored is not None and holds(xp, index.dtype, ignored):
         counts = index != ignored
     bad = counts & ((index < 0) | (index >= x.shape[axis]))
     return xp.astype((classes == index) & counts, x.dtype), counts, bad
