@@ -54,9 +54,32 @@ cdef extern from "margins.h":
         const double *right
         Py_ssize_t n
         char *any
+    ctypedef struct ss_combined:
+        const double *c_hi
+        const double *c_lo
+        const double *v_hi
+        const double *v_lo
+        Py_ssize_t terms, length
+        double *hi
+        double *lo
+    ctypedef struct ss_errors:
+        const double *values
+        const double *left
+        const double *right
+        Py_ssize_t n, m, extras
+        const int64_t *row
+        const int64_t *column
+        const double *in_row
+        const double *in_column
+        double *rows
+        double *columns
+        double *room
+    void ss_sum_errors(const ss_errors *job) noexcept nogil
     void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, Py_ssize_t n, Py_ssize_t length,
-                       const double *power, Py_ssize_t classes, int bits, double *sums_hi,
-                       double *sums_lo) noexcept nogil
+                       const double *power, Py_ssize_t classes, int bits, double *sums_hi, double *sums_lo,
+                       double *room) noexcept nogil
+    void ss_margin_others(const double *hi, const double *lo, const int64_t *labels, Py_ssize_t rows, Py_ssize_t n,
+                          double *others_hi, double *others_lo) noexcept nogil
 
 
 cdef cnp.ndarray _matrix(Py_ssize_t rows, Py_ssize_t columns):
@@ -210,6 +233,14 @@ def empty_pairs(Py_ssize_t rows, Py_ssize_t columns, bint low):
     return result
 
 
+cdef Pair _whole(Pair a):
+    """With contiguous parts of one shape."""
+    cdef Pair result = Pair.__new__(Pair)
+    result.hi = cnp.PyArray_GETCONTIGUOUS(a.hi)
+    result.lo = cnp.PyArray_GETCONTIGUOUS(a.lo) if cnp.PyArray_NDIM(a.lo) else np.zeros_like(result.hi)
+    return result
+
+
 def margin_rows(Pair logits, cnp.ndarray labels, bint return_grad):
     """-log p of the label of each row, and the gradient with 0 in its place (or None). Overwrites the logits."""
     cdef ss_margin_rows job
@@ -247,11 +278,68 @@ def class_sums(Pair rows, cnp.ndarray labels, cnp.ndarray power, int bits):
     cdef Py_ssize_t n = cnp.PyArray_DIMS(rows.hi)[0], length = cnp.PyArray_DIMS(rows.hi)[1]
     cdef Py_ssize_t classes = cnp.PyArray_DIMS(power)[0]
     cdef Pair sums = Pair.__new__(Pair)
+    cdef cnp.ndarray room = np.zeros((classes, length))
     sums.hi = np.zeros((classes, length))
     sums.lo = np.zeros((classes, length))
     with nogil:
         ss_class_sums(<double *> cnp.PyArray_DATA(rows.hi), <const double *> cnp.PyArray_DATA(rows.lo),
                       <const int64_t *> cnp.PyArray_DATA(labels), n, length,
                       <double *> cnp.PyArray_DATA(power), classes, bits,
-                      <double *> cnp.PyArray_DATA(sums.hi), <double *> cnp.PyArray_DATA(sums.lo))
+                      <double *> cnp.PyArray_DATA(sums.hi), <double *> cnp.PyArray_DATA(sums.lo),
+                      <double *> cnp.PyArray_DATA(room))
     return sums
+
+
+def combined(Pair coefficients, Pair vectors):
+    """Rows of coefficients (N, M) times vectors (M, K), good to 2^-100 of the largest of M terms in any order."""
+    cdef ss_combined job
+    cdef Pair c = _whole(coefficients), v = _whole(vectors)
+    cdef Py_ssize_t n = cnp.PyArray_DIMS(c.hi)[0]
+    cdef Pair result
+    job.terms = cnp.PyArray_DIMS(v.hi)[0]
+    job.length = cnp.PyArray_DIMS(v.hi)[1]
+    result = empty_pairs(n, job.length, True)
+    job.c_hi = <double *> cnp.PyArray_DATA(c.hi)
+    job.c_lo = <double *> cnp.PyArray_DATA(c.lo)
+    job.v_hi = <double *> cnp.PyArray_DATA(v.hi)
+    job.v_lo = <double *> cnp.PyArray_DATA(v.lo)
+    job.hi = <double *> cnp.PyArray_DATA(result.hi)
+    job.lo = <double *> cnp.PyArray_DATA(result.lo)
+    _run_loop(kernels.combined, &job, n, n * job.terms * job.length)
+    return result
+
+
+def softmax_others(Pair logits, cnp.ndarray labels):
+    """Softmax of the rows, 0 at the labels, as pairs."""
+    cdef Pair z = _whole(logits)
+    cdef Py_ssize_t n = cnp.PyArray_DIMS(z.hi)[0], classes = cnp.PyArray_DIMS(z.hi)[1]
+    cdef Pair others = empty_pairs(n, classes, True)
+    with nogil:
+        ss_margin_others(<double *> cnp.PyArray_DATA(z.hi), <double *> cnp.PyArray_DATA(z.lo),
+                         <int64_t *> cnp.PyArray_DATA(labels), n, classes, <double *> cnp.PyArray_DATA(others.hi),
+                         <double *> cnp.PyArray_DATA(others.lo))
+    return others
+
+
+def sum_errors(cnp.ndarray values, cnp.ndarray left, cnp.ndarray right, cnp.ndarray row, cnp.ndarray column,
+               cnp.ndarray in_row, cnp.ndarray in_column):
+    """Of the sums of the rows (N,) and columns (C,) of terms; see ss_errors."""
+    cdef ss_errors job
+    cdef cnp.ndarray room
+    job.n = cnp.PyArray_DIMS(values)[0]
+    job.m = cnp.PyArray_DIMS(values)[1]
+    job.extras = cnp.PyArray_DIMS(row)[0]
+    rows, columns, room = np.empty(job.n), np.empty(job.m), np.empty(2 * (job.n + job.m))
+    job.values = <double *> cnp.PyArray_DATA(values)
+    job.left = <double *> cnp.PyArray_DATA(left)
+    job.right = <double *> cnp.PyArray_DATA(right)
+    job.row = <int64_t *> cnp.PyArray_DATA(row)
+    job.column = <int64_t *> cnp.PyArray_DATA(column)
+    job.in_row = <double *> cnp.PyArray_DATA(in_row)
+    job.in_column = <double *> cnp.PyArray_DATA(in_column)
+    job.rows = <double *> cnp.PyArray_DATA(<cnp.ndarray> rows)
+    job.columns = <double *> cnp.PyArray_DATA(<cnp.ndarray> columns)
+    job.room = <double *> cnp.PyArray_DATA(room)
+    with nogil:
+        ss_sum_errors(&job)
+    return rows, columns

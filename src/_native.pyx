@@ -64,6 +64,7 @@ cdef extern from "kernels.h":
         ss_loop tangent
         ss_loop margin_rows
         ss_loop reached
+        ss_loop combined
     const ss_kernels *const *ss_available()
     void ss_run(const ss_kernels *kernels, int type, const ss_job *job, int threads) noexcept nogil
     int ss_threads() noexcept nogil

@@ -64,6 +64,15 @@ cdef class Pair:
     def __getitem__(self, key):
         return Pair(self.hi[key], self.lo[key] if cnp.PyArray_NDIM(self.lo) else None)
 
+    def __setitem__(self, key, double value):
+        self.hi[key] = value
+        if cnp.PyArray_NDIM(self.lo):
+            self.lo[key] = 0.0
+
+    @property
+    def T(self):
+        return Pair(self.hi.T, self.lo.T)
+
     def __neg__(self):
         return Pair(-self.hi, -self.lo)
 

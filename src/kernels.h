@@ -88,7 +88,7 @@ typedef struct {
     ss_unary unary[2][SS_UNARIES];
     ss_binary binary[2][SS_BINARIES];
     ss_loop pairs[SS_PAIR_OPERATIONS]; /* in the order of margins.h */
-    ss_loop exponents, cut, settle, power, norm, direction, tangent, margin_rows, reached;
+    ss_loop exponents, cut, settle, power, norm, direction, tangent, margin_rows, reached, combined;
 } ss_kernels;
 
 #if defined(__x86_64__) || defined(_M_X64)

@@ -67,6 +67,13 @@ typedef struct {
     double *hi, *lo, *unit_hi, *unit_lo;
 } ss_lengths;
 
+/* Rows of coefficients (rows, terms) times vectors (terms, length), all of them pairs and contiguous. */
+typedef struct {
+    const double *c_hi, *c_lo, *v_hi, *v_lo;
+    ptrdiff_t terms, length;
+    double *hi, *lo;
+} ss_combined;
+
 /* Whether any of the n numbers in a row reaches left[row] right[j] in magnitude. */
 typedef struct {
     const double *values, *left, *right;
@@ -74,11 +81,28 @@ typedef struct {
     char *any;
 } ss_reached;
 
-/* Sums of rows hi + lo of `length` numbers by label, in sums_hi and sums_lo, which begin with zeros; `power` of each
-   class is at least its largest number, 0 where all are 0. Exact to 2 `bits` below that power, if n 2^bits is at most
-   2^53. */
+/* How large a rounding error the sums of the rows and of the columns of an N x M matrix of terms may have, in units of
+   the relative error of one term. A term of row i and column j is |values| right[j] in the sum of the row, |values|
+   left[i] in that of the column; `extras` more terms are given one by one. No more than 2^22 terms to a sum; the room is
+   for 2 n + 2 m numbers. */
+typedef struct {
+    const double *values, *left, *right;
+    ptrdiff_t n, m, extras;
+    const int64_t *row, *column;
+    const double *in_row, *in_column;
+    double *rows, *columns, *room;
+} ss_errors;
+void ss_sum_errors(const ss_errors *job);
+
+/* Sums of rows hi + lo of `length` numbers by label, in sums_hi and sums_lo, which begin with zeros, as does `room` for
+   as many; `power` of each class is at least its largest number, 0 where all are 0. Exact to 3 `bits` below that power,
+   as far as the terms are, if n 2^bits is at most 2^53. */
 void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t n, ptrdiff_t length,
-                   const double *power, ptrdiff_t classes, int bits, double *sums_hi, double *sums_lo);
+                   const double *power, ptrdiff_t classes, int bits, double *sums_hi, double *sums_lo, double *room);
+
+/* Softmax of rows of n logits hi + lo, with 0 in place of the label's, in pairs good to 2^-86. */
+void ss_margin_others(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t rows, ptrdiff_t n,
+                      double *others_hi, double *others_lo);
 
 /* `loop` over all rows. */
 void ss_run_loop(ss_loop loop, const void *job, ptrdiff_t rows);

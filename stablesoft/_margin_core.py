@@ -46,6 +46,11 @@ class Side:
         """The part of each row of v that is perpendicular to this side's row."""
         return self.ar.perpendicular(v, self.rows, self.norm)
 
+    @property
+    def slope(self):
+        """d vectors/d array, perpendicular to the vectors, as doubles (N,)."""
+        return self.ar.value(self.length / self.norm / self.power)[:, 0] if self.normalised else 1.0
+
     def gradient(self, others, target):
         """d loss/d array from the sums over the other logits and over the targets of g dz/d vectors."""
         if not self.normalised:
@@ -142,11 +147,11 @@ class Couples:
 
 
 def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
-    """Loss of each row, (N,), and the gradients of their sum with respect to x and weight, or None.
+    """Loss of each row, (N,), the gradients of their sum with respect to x and weight, and bounds of the errors of these.
 
     Parameters
     ----------
-    ar : Plain or Paired
+    ar : Plain
         The arithmetic.
     x, weight, labels : array
         Of shape (N, K), (C, K), (N,), checked, with N and K above 0.
@@ -157,7 +162,7 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
     detached : bool
         Let the gradient see phi + constant = cos(theta).
     return_grad : bool
-        Ask for gradients.
+        Ask for gradients; without, both are None.
     """
     xp, classes = ar.xp, weight.shape[0]
     x_side, weight_side = Side.of(ar, x, lengths[0]), Side.of(ar, weight, lengths[1])
@@ -169,7 +174,7 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
     near = ar.parallel(logits, labels, x_side, weight_side) if apart else ()
     items, others = ar.cross_entropy(ar.with_labels(logits, labels, targets.logit), labels, return_grad)
     if not return_grad:
-        return items, None, None
+        return items, (None, None), None
 
     # The entries of a row of gradients add up to 0; a sum with all its digits lets what the classes have in common
     # cancel.
@@ -178,6 +183,7 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
         g = others[rows, columns][:, None]
         own.append((*Couples(ar, x_side.at(rows), weight_side.at(columns)).gradients(g), rows, columns))
         others[rows, columns] = 0.0
+    errors = ar.errors(others, own, x_side, weight_side, (x_vectors, weight_vectors))
     own_x, own_weight, rows, columns = zip(*own, strict=True)
     own_x, own_weight = ar.gathered(own_x, rows, x.shape[0]), ar.gathered(own_weight, columns, classes)
 
@@ -185,4 +191,5 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
     from_x = others if x_side.outer is None else others * x_side.outer
     others_x = ar.combined(from_weight, weight_vectors, x_side, weight_side)
     others_weight = ar.combined_by_class(from_x, x_vectors)
-    return items, x_side.gradient(others_x, own_x), weight_side.gradient(others_weight, own_weight)
+    gradients = x_side.gradient(others_x, own_x), weight_side.gradient(others_weight, own_weight)
+    return items, gradients, errors

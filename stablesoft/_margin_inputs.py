@@ -10,8 +10,9 @@ from ._arrays import _as_number, as_array, cast, dtype_name, is_complex, promote
 from ._lent import over_views
 from ._libraries import answers
 from ._loss_arguments import as_flag, as_reduction, check_labels, refuse_masked
-from ._margin_core import evaluate
-from ._margin_numbers import Paired, Plain, at_labels
+from ._margin_numbers import Plain, at_labels
+from ._margin_pairs import Paired
+from ._margin_refined import refined
 
 GRADIENTS = ("true", "detached")
 BEYOND = ("sub", "wrap", "clamp", "easy")
@@ -21,7 +22,7 @@ def arithmetic(xp, dtype):
     """What arrays of this library and dtype are computed in."""
     name = dtype_name(dtype) if is_numpy_namespace(xp) else ""
     if name in ("float32", "float64"):
-        return Paired(1 if name == "float32" else 2)
+        return Paired(name)
     return Plain(xp, float(xp.finfo(dtype).eps))
 
 
@@ -142,7 +143,7 @@ def margin_loss(x, weight, labels, margin, lengths, reduction, return_grad, grad
         items, grad_x, grad_weight = xp.sum(x, axis=1), xp.zeros_like(x), xp.zeros_like(weight)
     else:
         with np.errstate(all="ignore"):  # underflow and overflow are answers here, not accidents
-            items, grad_x, grad_weight = evaluate(
+            items, grad_x, grad_weight = refined(
                 ar, x, weight, labels, margin, lengths, gradient == "detached", return_grad
             )
     if not is_numpy_namespace(xp):  # where the check above saw nothing

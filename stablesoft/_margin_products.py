@@ -11,6 +11,7 @@ from . import _native
 from ._native import Operand
 
 WIDTHS = (512, 128, 128)  # of the blocks of the inner dimension, for each number of levels: the error grows with them
+BITS = (37, 60, 79)  # to which products are good, for each number of levels
 WHOLE = (2**12, 2**9, 2**18)  # widest block where there is to be but one; with a level more than asked for, the last
 
 

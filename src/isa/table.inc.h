@@ -38,6 +38,7 @@
 #include "../loops/pairs.inc.h"
 #include "../loops/products.inc.h"
 #include "../loops/tangent.inc.h"
+#include "../loops/combined.inc.h"
 
 #define REAL double
 #define SINGLE 0
@@ -97,4 +98,5 @@ const ss_kernels SS_TABLE(SS_ISA) = {
     .tangent = margin_tangent,
     .margin_rows = margin_rows,
     .reached = margin_reached,
+    .combined = margin_combined,
 };

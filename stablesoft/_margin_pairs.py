@@ -1,0 +1,196 @@
+"""Pairs of doubles, compiled: what the margin losses compute in for NumPy's float32 and float64."""
+
+import math
+
+import numpy as np
+
+from . import _native
+from ._margin_decimals import Decimals
+from ._margin_products import BITS, class_sums, product
+from ._margin_refined import Refined
+from ._native import Pair
+
+COUPLES = 2**20  # elements, for a memory of some hundred MB at most
+PARALLEL = 2.0**-25  # 1 - cos of the angle 2^-12
+LARGE = (2.0**11, 2.0**7)  # logits that want a level more than float32 and float64 have
+
+LEAST = 2.0**-900  # probability: the low part of a smaller one has lost digits
+
+
+class Paired(Refined):
+    """Pairs of doubles; `levels` is the precision of the products (_margin_products.product)."""
+
+    negligible = 2.0**-96
+    pi = Pair(math.pi, math.sin(math.pi))  # sin(pi - d) = d to the last digit
+
+    def __init__(self, dtype):
+        super().__init__(dtype)
+        self.levels = 1 if dtype == "float32" else 2
+
+    def finer(self):
+        return Throughout(self.dtype)
+
+    def error(self, others, x, weight):  # noqa: ARG002
+        reach = self.reach(x) * np.max(self.reach(weight))
+        bits = np.where(self.large(x, weight), BITS[self.levels], BITS[self.levels - 1])
+        return 2.0**-53 + np.ldexp(reach, -bits)
+
+    def number(self, array):
+        return array if isinstance(array, Pair) else Pair(array)
+
+    def value(self, number):
+        return number.hi if isinstance(number, Pair) else number
+
+    def scaled(self, number, power):
+        return number.scaled(power)
+
+    def where(self, condition, a, b):
+        a, b = self.number(a), self.number(b)
+        return Pair(np.where(condition, a.hi, b.hi), np.where(condition, a.lo, b.lo))
+
+    def take(self, number, index):
+        return number[index]
+
+    def sum(self, number):
+        return number.sum()
+
+    def sin_cos(self, angle, limit):
+        return angle.sin_cos(limit)
+
+    def angle(self, sine, cosine):
+        return sine.angle(cosine)
+
+    def power(self, number):
+        return _native.row_power(number)
+
+    def norm(self, rows):
+        return _native.norm(rows.hi)
+
+    def lengthened(self, rows, factor):
+        return rows * factor if self.levels > 1 else Pair(rows.hi * factor.hi)  # float32 has not that many digits
+
+    def perpendicular(self, v, rows, norm):
+        return _native.perpendicular(v, rows.hi, norm)
+
+    def direction(self, v, whole):  # noqa: ARG002
+        return _native.direction(v)  # pairs leave no noise: their residuals are right, or exactly 0
+
+    def logits(self, x, weight, x_vectors, weight_vectors):
+        return self.product(x_vectors, weight_vectors, self.large(x, weight), x.outer, weight.outer)
+
+    def product(self, a, b, large, left=None, right=None, across=(False, False)):
+        """a @ b.T (_margin_products.product), with one level more for the rows of a that are `large`."""
+        if not large.any():
+            return product(a, b, self.levels, left, right, across)
+        parts = []
+        for levels, rows in ((self.levels, np.flatnonzero(~large)), (self.levels + 1, np.flatnonzero(large))):
+            if len(rows):
+                part = product(a[rows], b, levels, None if left is None else left[rows], right, across)
+                parts.append((rows, part))
+        result = _native.empty_pairs(len(large), parts[0][1].shape[1], self.levels > 1)
+        for rows, part in parts:
+            result.hi[rows] = part.hi
+            if self.levels > 1:
+                result.lo[rows] = part.lo
+        return result
+
+    def large(self, x, weight):
+        """(N,), where logits may be large.
+
+        An error in a logit is one in its exponential, whatever the logit's size is. And classes among which large
+        logits leave a choice are close together, so that most of their gradient for x cancels. Which rows these are
+        does not depend on the other rows of the batch.
+        """
+        return self.reach(x) * np.max(self.reach(weight)) > LARGE[self.levels - 1]
+
+    def reach(self, side):
+        """The length of each vector as a logit sees it, (N,)."""
+        return self.value(side.outwards(side.norm * 0.0 + side.length))[:, 0]
+
+    def with_labels(self, logits, labels, values):
+        rows = np.arange(len(labels))
+        logits.hi[rows, labels] = values.hi[:, 0]
+        if self.levels > 1:
+            logits.lo[rows, labels] = values.lo[:, 0]
+        return logits
+
+    def parallel(self, logits, labels, x, weight):
+        # What is left of such vectors perpendicular to each other is lost in the rounding of a product of matrices.
+        left, right = self.reach(x), self.reach(weight) * (1.0 - PARALLEL)
+        rows = _native.reached(logits.hi, left, right)
+        within, columns = np.nonzero(np.abs(logits.hi[rows]) >= left[rows, None] * right)
+        rows = rows[within]
+        others = columns != labels[rows]
+        rows, columns = rows[others], columns[others]
+        step = max(1, COUPLES // x.rows.shape[1])
+        return [(rows[j : j + step], columns[j : j + step]) for j in range(0, len(rows), step)]
+
+    def cross_entropy(self, logits, labels, return_grad):
+        return _native.margin_rows(logits, labels, return_grad)
+
+    def gathered(self, parts, labels, classes):
+        """The sums, and where that of each class stands among them, -1 for classes without a row."""
+        if len(parts) == 1 and labels[0] is None:
+            return parts[0], np.arange(classes)
+        rows = Pair(*(np.concat(half) for half in ([part.hi for part in parts], [part.lo for part in parts])))
+        labels = np.concat([np.arange(classes) if index is None else index for index in labels])
+        present, index = np.unique(labels, return_inverse=True)
+        place = np.full(classes, -1)
+        place[present] = np.arange(len(present))
+        return class_sums(rows, index, len(present)), place
+
+    def combined(self, coefficients, vectors, x, weight):
+        return self.product(self.number(coefficients), vectors, self.large(x, weight), across=(False, True))
+
+    def combined_by_class(self, coefficients, vectors):
+        return product(self.number(coefficients), vectors, self.levels, across=(True, True), whole=True)
+
+    def tangent(self, others, target, side):
+        return _native.tangent(others, *target, side.rows.hi, side.norm, side.length / side.norm, 1.0 / side.power)
+
+    def plus_target(self, others, target):
+        sums, place = target
+        rows = np.flatnonzero(place >= 0)
+        others.hi[rows] = (others[rows] + sums[place[rows]]).hi
+        return others.hi
+
+    def total(self, items, divisor):
+        # fsum is exact, so the order of the items does not matter; scaled, so that it can not overflow.
+        if not np.all(np.isfinite(items)):
+            return np.sum(items)
+        exponent = math.frexp(np.max(items, initial=0.0))[1]
+        total = math.fsum(np.ldexp(items, -exponent).tolist())
+        return np.ldexp(np.float64(total / divisor), exponent)
+
+
+class Throughout(Paired):
+    """Pairs for the products and the probabilities, too, for gradients and no losses."""
+
+    def __init__(self, dtype):
+        super().__init__(dtype)
+        self.levels = 2
+
+    def finer(self):
+        return Decimals(self.dtype, 60)
+
+    def error(self, others, x, weight):
+        error = 2.0**-82 + self.reach(x) * np.max(self.reach(weight)) * 2.0**-88
+        return np.where(self.peak(others) > LEAST, error, 1.0)
+
+    def logits(self, x, weight, x_vectors, weight_vectors):
+        logits = _native.combined(x_vectors, weight_vectors.T)
+        logits = logits if x.outer is None else logits.scaled(x.outer)
+        return logits if weight.outer is None else logits.scaled(weight.outer.T)
+
+    def cross_entropy(self, logits, labels, return_grad):  # noqa: ARG002
+        return None, _native.softmax_others(logits, labels)
+
+    def combined(self, coefficients, vectors, x, weight):  # noqa: ARG002
+        return self.product(coefficients, vectors)
+
+    def combined_by_class(self, coefficients, vectors):
+        return self.product(coefficients.T, vectors)
+
+    def product(self, coefficients, vectors):
+        power = _native.row_power(coefficients.hi)
+        return _native.combined(coefficients.scaled(1.0 / power), vectors).scaled(power)
