@@ -56,8 +56,8 @@ void ss_run_loss(const ss_kernels *kernels, int type, const ss_loss *loss, ptrdi
 int ss_run_sigmoid(const ss_kernels *kernels, int type, const ss_sigmoid *loss, ptrdiff_t n, int threads, double *hi,
                    double *lo);
 
-/* From partial sums, or from the exact one, to the sum rounded canonically, (hi + lo) 2^d. The first returns 0 where the
-   sum has to be done exactly, the second d, which is not 0 only where the sum is beyond the largest double. */
+/* From partial sums, or from the exact one, to the sum rounded canonically, (hi + lo) 2^d. The first returns 0 where
+   the sum has to be done exactly, the second d, which is not 0 only where the sum is beyond the largest double. */
 int ss_settle(const ss_partial *parts, int count, double *hi, double *lo);
 int ss_settle_exactly(const struct ss_total *sum, double *hi, double *lo);
 

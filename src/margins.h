@@ -17,9 +17,9 @@ typedef struct {
 } ss_pairs;
 
 /* Rows of a matrix product, cut into pieces for BLAS (loops/products.inc.h). Rows of `length` numbers hi + lo are
-   divided by powers of two, `exponent`, which one loop finds; another one cuts the block of `width` numbers, zeros beyond
-   the end, that begins at `start`. Of a left row the slices are written and then their rest, of a right one the rests in
-   opposite order and then the slices in opposite order. */
+   divided by powers of two, `exponent`, which one loop finds; another one cuts the block of `width` numbers, zeros
+   beyond the end, that begins at `start`. Of a left row the slices are written and then their rest, of a right one the
+   rests in opposite order and then the slices in opposite order. */
 typedef struct {
     const double *hi, *lo; /* lo is NULL where there is none */
     ptrdiff_t row, step, length, width, start; /* hi and lo lie alike; row or step is 1 */
@@ -83,8 +83,8 @@ typedef struct {
 
 /* How large a rounding error the sums of the rows and of the columns of an N x M matrix of terms may have, in units of
    the relative error of one term. A term of row i and column j is |values| right[j] in the sum of the row, |values|
-   left[i] in that of the column; `extras` more terms are given one by one. No more than 2^22 terms to a sum; the room is
-   for 2 n + 2 m numbers. */
+   left[i] in that of the column; `extras` more terms are given one by one. No more than 2^22 terms to a sum; the room
+   is for 2 n + 2 m numbers. */
 typedef struct {
     const double *values, *left, *right;
     ptrdiff_t n, m, extras;
@@ -100,7 +100,7 @@ void ss_sum_errors(const ss_errors *job);
 void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t n, ptrdiff_t length,
                    const double *power, ptrdiff_t classes, int bits, double *sums_hi, double *sums_lo, double *room);
 
-/* Softmax of rows of n logits hi + lo, with 0 in place of the label's, in pairs good to 2^-86. */
+/* Softmax of rows of n logits hi + lo, with 0 in place of the label's, in pairs good to 2^-92. */
 void ss_margin_others(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t rows, ptrdiff_t n,
                       double *others_hi, double *others_lo);
 

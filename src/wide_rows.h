@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    The loss of a row once more, for any magnitude of logits, probabilities, weights and powers: what the loops leave
    out, because a number could leave the range of doubles, or lose its digits, on the way. Numbers have exponents of
-   their own, terms are relative to the peak, good to 2^-88, and sums exact; it takes some microseconds for each
+   their own, terms are relative to the peak, good to 2^-92, and sums exact; it takes some microseconds for each
    element. For C and CUDA alike: who includes this says by ss_wide_element, ss_wide_factor (weight times probability),
    ss_wide_put and ss_wide_logsumexp (correctly rounded) what a ss_wide_source is. */
 #ifndef SS_WIDE_ROWS_H

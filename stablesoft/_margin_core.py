@@ -147,7 +147,7 @@ class Couples:
 
 
 def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
-    """Loss of each row, (N,), the gradients of their sum with respect to x and weight, and bounds of the errors of these.
+    """Loss of each row, (N,), the gradients of their sum for x and weight, and what these may be off by, (N,) and (C,).
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Decimals for the margin losses: for rows of gradients that all but vanish because their terms cancel.
 
-A sum that loses n digits to cancellation needs terms with n digits more. How many that are depends on the data alone, so
-this arithmetic has as many as are asked for. It takes about a microsecond for each operation on each element, and
+A sum that loses n digits to cancellation needs terms with n digits more. How many that are depends on the data alone,
+so this arithmetic has as many as are asked for. It takes about a microsecond for each operation on each element, and
 hardly any row ever comes here.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 from ._margin_refined import Refined
 
 LOST = 8  # digits that all operations on the way to a term of the gradient may lose
+LEAST = 5e-324  # double
 GUARD = 10  # further digits in the steps of a function or of a sum
 
 _decimals = np.frompyfunc(Decimal, 1, 1)
-_exp = np.frompyfunc(Decimal.exp, 1, 1)
 _sqrt = np.frompyfunc(Decimal.sqrt, 1, 1)
 
 
@@ -72,15 +72,35 @@ class Digits:
 
 
 def _sum(terms):
-    """Rounded to a common unit first: the same for any order of the terms."""
+    """Rounded to a common unit first, and then exact: the same for any order of the terms."""
     top = max((term.adjusted() for term in terms if term), default=0)
-    shift = getcontext().prec + GUARD - top
-    return Decimal(sum(int(term.scaleb(shift)) for term in terms)).scaleb(-shift)
+    unit = Decimal(1).scaleb(top - getcontext().prec - GUARD)
+    with localcontext() as context:
+        context.prec += 2 * GUARD  # for up to 10^GUARD terms
+        total = sum((term.quantize(unit) for term in terms), Decimal(0))
+    return +total
 
 
-def _product(a, b):
-    """a @ b.T"""
-    return Digits(np.array([[_sum(row * column) for column in b] for row in a], dtype=object))
+def _distinct(rows):
+    """The rows without repetitions, and which of them each row is."""
+    places = {}
+    index = [places.setdefault(tuple(row), len(places)) for row in rows]
+    return np.array(list(places), dtype=object), np.array(index)
+
+
+def _products(a, b):
+    """a @ b.T. What comes twice, as vectors may that cancel, is done once."""
+    (a, rows), (b, columns) = _distinct(a), _distinct(b)
+    sums = np.array([[_sum(row * column) for column in b] for row in a], dtype=object)
+    return Digits(sums[rows[:, None], columns])
+
+
+def _combined(coefficients, vectors):
+    """coefficients @ vectors, where a vector that comes twice is multiplied once."""
+    vectors, index = _distinct(vectors)
+    terms = [np.flatnonzero(index == j) for j in range(len(vectors))]
+    coefficients = [[_sum(row[at]) for at in terms] for row in coefficients]
+    return _products(np.array(coefficients, dtype=object), vectors.T)
 
 
 def _sin_cos(angle, halvings):
@@ -120,7 +140,8 @@ class Decimals(Refined):
         self.negligible = 10.0 ** (GUARD - digits)
 
     def finer(self):
-        return Decimals(self.dtype, 2 * self.digits)
+        # What is less than so many digits is most likely 0, which it takes the range of a double to show.
+        return Decimals(self.dtype, 8 * self.digits)
 
     @contextmanager
     def working(self):
@@ -160,14 +181,16 @@ class Decimals(Refined):
         return np.ones((len(self.value(number)), 1))  # exponents are no concern of Decimals
 
     def logits(self, x, weight, x_vectors, weight_vectors):  # noqa: ARG002
-        return _product(x_vectors.array, weight_vectors.array)
+        return _products(x_vectors.array, weight_vectors.array)
 
     def with_labels(self, logits, labels, values):
         logits.array[np.arange(len(labels)), labels] = values.array[:, 0]
         return logits
 
     def cross_entropy(self, logits, labels, return_grad):  # noqa: ARG002
-        terms = Digits(_exp(logits.array - np.max(logits.array, axis=1, keepdims=True)))
+        below = logits.array - np.max(logits.array, axis=1, keepdims=True)
+        known = {value: value.exp() for value in set(below.flat)}
+        terms = Digits(np.frompyfunc(known.get, 1, 1)(below))
         others = terms / self.sum(terms)
         others.array[np.arange(len(labels)), labels] = Decimal(0)
         return None, others
@@ -180,10 +203,10 @@ class Decimals(Refined):
         return Digits(np.array([[_sum(column) for column in rows.array[at].T] for at in at_label], dtype=object))
 
     def combined(self, coefficients, vectors, x, weight):  # noqa: ARG002
-        return _product(coefficients.array, vectors.array.T)
+        return _combined(coefficients.array, vectors.array)
 
     def combined_by_class(self, coefficients, vectors):
-        return _product(coefficients.array.T, vectors.array.T)
+        return _combined(coefficients.array.T, vectors.array)
 
     def tangent(self, others, target, side):
         return self.value(super().tangent(others, target, side))
@@ -192,4 +215,4 @@ class Decimals(Refined):
         return self.value(others + target)
 
     def error(self, others, x, weight):  # noqa: ARG002
-        return np.full(len(x.rows.array), 10.0 ** (LOST - self.digits))
+        return np.full(len(x.rows.array), max(10.0 ** (LOST - self.digits), LEAST))

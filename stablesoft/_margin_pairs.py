@@ -174,7 +174,7 @@ class Throughout(Paired):
         return Decimals(self.dtype, 60)
 
     def error(self, others, x, weight):
-        error = 2.0**-82 + self.reach(x) * np.max(self.reach(weight)) * 2.0**-88
+        error = 2.0**-89 + self.reach(x) * np.max(self.reach(weight)) * 2.0**-94
         return np.where(self.peak(others) > LEAST, error, 1.0)
 
     def logits(self, x, weight, x_vectors, weight_vectors):

@@ -11,7 +11,7 @@ from . import _native
 from ._native import Operand
 
 WIDTHS = (512, 128, 128)  # of the blocks of the inner dimension, for each number of levels: the error grows with them
-BITS = (37, 60, 79)  # to which products are good, for each number of levels
+BITS = (36, 59, 77)  # to which products are good, for each number of levels
 WHOLE = (2**12, 2**9, 2**18)  # widest block where there is to be but one; with a level more than asked for, the last
 
 
@@ -50,7 +50,7 @@ def exponent(power):
 
 
 def class_sums(rows, labels, classes):
-    """The sum of the rows of each label, (classes, K), exact to 66 bits or more of the largest entry of the class."""
+    """The sum of the rows of each label, (classes, K), exact to 105 bits of the largest entry of the class."""
     power = np.zeros(classes)
     np.maximum.at(power, labels, np.where(np.any(rows.hi != 0.0, axis=1), _native.row_power(rows.hi)[:, 0], 0.0))
     return _native.class_sums(rows, labels, power, min(40, 53 - math.ceil(math.log2(max(1, len(labels))))))

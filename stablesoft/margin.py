@@ -16,18 +16,19 @@ combined_margin   s              cos(m1 theta + m2) - m3
 
 **Accuracy.** For float32 and float64 on NumPy the loss of a row is right to 16 ulp of the scale of the logits (or of
 itself, where it is larger), and a gradient to 32 ulp of the largest entry of its row. That includes angle 0 and pi,
-where the angular part of the gradient is exactly 0, the angles next to them, and every break point of psi. Where the
-contributions of several classes (in `grad_weight`: of several rows of `x`) happen to cancel, "the largest entry" is
-that of the contributions; what the classes have in common does not count among these. All this holds for logits up to
-10^5 with vectors of some thousand entries; beyond, the gradient loses digits in proportion. Elsewhere the same formulas
-run in the library's own numbers, and automatic differentiation gives finite gradients through them.
+where the angular part of the gradient is exactly 0, the angles next to them, every break point of psi, and gradients
+that all but vanish because the contributions of classes or of rows cancel. Elsewhere the same formulas run in the
+library's own numbers, and automatic differentiation gives finite gradients through them.
 
 **Reproducibility.** For float32 and float64 on NumPy the same bits for any number of threads, instruction set and
 memory layout, for the rows of the batch in any order (up to 2^18 of them), and for a row's loss and `grad_x` (but for
 the division by N of "mean") whatever else is in the batch. That includes the matrix products, which are BLAS's: they
 are rounded to fewer digits than BLAS gets right in any order of its additions, and done again where that is in doubt.
 Each costs one product of float64 matrices for float32 and three for float64; three and six for rows with logits above
-2048 and 128, and for the gradient of the classes with batches of more than 4096 and 512.
+2048 and 128, and for the gradient of the classes with batches of more than 4096 and 512. Gradients that lose too many
+digits to cancellation are computed again in pairs of doubles, which takes a few times as long; what has lost 38 bits in
+float64, or vanishes exactly (as it does where all classes are equal), takes about a microsecond for each product of two
+numbers.
 
 **Detached gradients.** With `gradient="detached"` the margin enters the loss as a constant that is not differentiated:
 the logit at the label counts as scale * (cos(theta) + constant), also for psi. Automatic differentiation of the loss

@@ -1,5 +1,6 @@
 """The margin losses with their exact counterparts, bounds, errors, and the inputs that are hard for them."""
 
+import itertools
 import math
 from dataclasses import replace
 from fractions import Fraction
@@ -98,6 +99,42 @@ def vectors(dtype):
 
 
 HARD = tuple(vectors("float64"))
+
+
+def vanishing(name, dtype, size):
+    """(x, weight, labels) for which a row of a gradient is so small beside its terms, or as small as dtype allows."""
+    kind = LOSSES[name][2]
+
+    def case(t):
+        turned = [[math.cos(a), math.sin(a)] for a in (0.1, 0.65, t)]
+        if not kind.unit_weight:  # of one entry, so that nothing is left along the vectors
+            x, weight, labels = [[2.0]], [[1.0], [-0.7], [t]], [0]
+        elif kind.s is None:  # the gradient of class 1
+            x, weight, labels = turned, [[1.0, 0.2], [0.4, 1.0]], [0, 0, 0]
+        else:
+            x, weight, labels = [[2.0, 0.0]], turned, [0]
+        return np.asarray(x, dtype), np.asarray(weight, dtype), np.asarray(labels)
+
+    def slope(t):
+        exact = exact_margin(*case(t), kind)
+        of_class = kind.unit_weight and kind.s is None
+        gradient, terms = (exact.grad_weight, exact.terms_weight) if of_class else (exact.grad_x, exact.terms_x)
+        return gradient[-1][-1] / terms[-1] if terms[-1] else 0
+
+    ends = np.linspace(-2.9, 2.9, 58).tolist()
+    for low, high in itertools.pairwise(ends):
+        sign, value = slope(low), slope(high)
+        if sign * value >= 0:
+            continue
+        for _ in range(60):
+            middle = (low + high) / 2
+            value = slope(middle)
+            if abs(value) <= size:
+                break
+            low, high = (middle, high) if sign * value > 0 else (low, middle)
+        if abs(value) < 1e-3:  # and no jump
+            return case(middle)
+    raise ValueError(f"no gradient of {name} vanishes here")
 
 
 def errors(name, x, weight, labels, dtype, digits=60, **options):

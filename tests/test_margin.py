@@ -1,13 +1,30 @@
 """Margin losses on hard inputs against exact values, and one input, one result, bit for bit."""
 
+import itertools
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from conftest import run_worker
 
 import stablesoft
 from exact_margin import differences, exact_margin
-from margin_cases import EVERY_DIGIT, GRADIENT_BOUND, HARD, LOSS_BOUND, LOSSES, NAMES, errors, normal, vectors
-from stablesoft import margin
+from margin_cases import (
+    EVERY_DIGIT,
+    GRADIENT_BOUND,
+    HARD,
+    LOSS_BOUND,
+    LOSSES,
+    NAMES,
+    errors,
+    normal,
+    vanishing,
+    vectors,
+)
+from stablesoft import _margin_inputs, margin
+from stablesoft._margin_core import evaluate
+from stablesoft._margin_decimals import Decimals
+from stablesoft._margin_pairs import Paired, Throughout
 
 
 def check(*case, **options):
@@ -28,13 +45,63 @@ def test_detached(name, hard, dtype):
     check(name, *vectors(dtype)[hard], dtype, gradient="detached")
 
 
-@pytest.mark.parametrize(("size", "classes"), [(1e3, 60), (1e5, 3)])
+@pytest.mark.parametrize(("size", "classes"), [(1e3, 60), (1e5, 3), (1e9, 3)])
 @pytest.mark.parametrize("name", ["modified_softmax", "l_softmax, m=1"])
 def test_large_logits_that_leave_a_choice(name, size, classes):
     """Then the classes are close together, and most of the gradient for x cancels."""
     unit = normal(512, seed=2) / 512**0.5
     x, weight = size * (unit + normal(1, 512) / 20), unit + 3e-3 / size * normal(classes, 512)
     check(name, x, weight, [1], "float64", digits=80)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9, 0])
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_that_all_but_vanish(name, size, dtype):
+    """How far terms may cancel has no limit: 0 stands for as far as the dtype lets them."""
+    check(name, *vanishing(name, dtype, size), dtype, digits=EVERY_DIGIT)
+
+
+VANISHING = {
+    "mirrored classes": ("am_softmax", [[2, 0]], [[1, 0], [3, 4], [3, -4]]),
+    "all other classes alike": ("arcface, sub", [[1, 1, 1]], [[1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]),
+    "equal classes": ("modified_softmax", [[1, 2, 0.3]], [[1, 1, 1]] * 4),
+    "equal classes, a margin": ("am_softmax", [[1, 2, 0.3]], [[1, 1, 1]] * 4),
+}
+
+
+@pytest.mark.parametrize("case", VANISHING)
+def test_gradients_that_vanish(case, dtype):
+    """Of sums that are 0 no digit is right before all are gone."""
+    name, x, weight = VANISHING[case]
+    function, options, _ = LOSSES[name]
+    x, weight = np.asarray(x, dtype), np.asarray(weight, dtype)
+    _, grad_x, _ = function(x, weight, [0], return_grad=True, **options)
+    np.testing.assert_array_equal(grad_x, np.zeros_like(x))
+
+
+@pytest.mark.parametrize("hard", ["ordinary", "K = 1", "beside another class", "break points", "needles"])
+@pytest.mark.parametrize("numbers", [Paired, Throughout, lambda dtype: Decimals(dtype, 60)])
+def test_errors_are_known(numbers, hard, dtype, monkeypatch):
+    """Each arithmetic by itself stays within the errors by which it is judged."""
+
+    def by_itself(ar, x, weight, labels, *options):
+        ar = numbers(dtype)
+        with ar.working():
+            _, gradients, bounds = evaluate(ar, x, weight, labels, *options)
+        found.extend(zip(gradients, bounds, strict=True))
+        return np.zeros(len(x)), *gradients
+
+    monkeypatch.setattr(_margin_inputs, "refined", by_itself)
+    x, weight, labels = vectors(dtype)[hard]
+    for function, options, kind in LOSSES.values():
+        found = []
+        function(x, weight, labels, reduction="sum", return_grad=True, **options)
+        exact = exact_margin(x, weight, labels, kind, EVERY_DIGIT)
+        for (rows, bounds), exact_rows in zip(found, (exact.grad_x, exact.grad_weight), strict=True):
+            for row, values, bound in zip(rows, exact_rows, bounds, strict=True):
+                for got, value in zip(row, values, strict=True):
+                    off = float(abs(Fraction(got) - Fraction(value)))
+                    assert off <= bound + np.spacing(abs(got))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,6 +146,25 @@ def results(name, x, weight, labels):
     function, options, _ = LOSSES[name]
     items = function(x, weight, labels, reduction="none", **options)
     return items, *function(x, weight, labels, return_grad=True, **options)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-9, 0])
+def test_order_of_a_batch_that_all_but_cancels(size, dtype):
+    x, weight, labels = vanishing("a_softmax, m=2", dtype, size)
+    expected = margin.a_softmax(x, weight, labels, m=2, return_grad=True)
+    for order in itertools.permutations(range(len(x))):
+        again = margin.a_softmax(x[list(order)], weight, labels, m=2, return_grad=True)
+        np.testing.assert_array_equal(again[1], expected[1][list(order)])
+        np.testing.assert_array_equal(again[2], expected[2])
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-9, 0])
+def test_a_row_that_all_but_cancels_does_not_see_its_neighbours(size, dtype):
+    x, weight, labels = vanishing("arcface, sub", dtype, size)
+    _, alone, _ = margin.arcface(x, weight, labels, reduction="sum", return_grad=True)
+    many = np.concatenate([normal(5, 2).astype(dtype), x, x])
+    _, grad_x, _ = margin.arcface(many, weight, np.repeat(labels, 7), reduction="sum", return_grad=True)
+    np.testing.assert_array_equal(grad_x[5:], np.repeat(alone, 2, axis=0))
 
 
 PATHS = ("modified_softmax", "l_softmax, m=4", "a_softmax, m=2", "arcface, sub", "combined")

@@ -63,7 +63,9 @@ def of_caffe(function, exact, dtype):
 def of_margin(name, dtype):
     """The worst errors of a margin loss, and of its gradients, over the hard inputs."""
     digits = margin_cases.EVERY_DIGIT
-    hard = (margin_cases.errors(name, *case, dtype, digits) for case in margin_cases.vectors(dtype).values())
+    cases = [*margin_cases.vectors(dtype).values()]
+    cases += [margin_cases.vanishing(name, dtype, size) for size in (1e-3, 1e-5, 1e-8, 0)]
+    hard = (margin_cases.errors(name, *case, dtype, digits) for case in cases)
     return [max(errors)[0] for errors in zip(*hard, strict=True)]
 
 
