@@ -9,7 +9,7 @@ import numpy as np
 import loss_cases
 import stablesoft
 from cases import CASES, DTYPES, rows
-from margin_cases import LOSSES, normal
+from margin_cases import LOSSES, normal, vanishing
 from stablesoft import caffe
 
 # Above any sensible threshold for threads, and with row lengths on both sides of the vector width.
@@ -80,6 +80,10 @@ def margins():
         for name, (function, options, _) in LOSSES.items():
             call = x.astype(dtype), weight.astype(dtype), labels
             yield f"{name} {dtype}", digest(*function(*call, return_grad=True, **options))
+        for size in (1e-4, 0):  # what is done in pairs throughout, and in Decimals
+            function, options, _ = LOSSES["am_softmax"]
+            call = vanishing("am_softmax", dtype, size)
+            yield f"gradient down to {size} {dtype}", digest(*function(*call, return_grad=True, **options))
 
 
 def caffes(dtype):
