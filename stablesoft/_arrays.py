@@ -27,6 +27,10 @@ def kernels_of(kind):
         from . import _cupy
 
         return _cupy
+    if kind.__name__ == "Array" and root == "dask":
+        from . import _dask
+
+        return _dask
     if root in ("torch", "jax", "jaxlib"):
         from ._lent import lender_of
 

@@ -17,6 +17,7 @@ class Library(enum.Enum):
     STRICT = "array_api_strict"
     UNKNOWN = "unknown"  # one that speaks the standard and that nobody has heard of
     DASK = "dask.array"
+    LONG = "dask.array with slices longer than a chunk"
     TORCH = "torch"  # lent to the kernels
     AUTOGRAD = "torch.autograd"  # tensors that require a gradient
     JAX = "jax.numpy"  # lent, too; otherwise operation by operation, each compiled alone: slow
@@ -25,7 +26,11 @@ class Library(enum.Enum):
     @property
     def light(self):
         """Whether `make test` has it; the others are installed by `make test-libraries`."""
-        return self in (Library.STRICT, Library.UNKNOWN, Library.DASK)
+        return self in (Library.STRICT, Library.UNKNOWN) or self.dask
+
+    @property
+    def dask(self):
+        return self in (Library.DASK, Library.LONG)
 
     @property
     def lent(self):
@@ -46,12 +51,12 @@ class Library(enum.Enum):
             os.environ.setdefault("XLA_FLAGS", flags)
             importlib.import_module("jax").config.update("jax_enable_x64", True)
             return importlib.import_module("jax.numpy")
-        return importlib.import_module("torch" if self is Library.AUTOGRAD else self.value)
+        return importlib.import_module({Library.AUTOGRAD: "torch", Library.LONG: "dask.array"}.get(self, self.value))
 
     def array(self, array):
         """A NumPy array in this library; in Dask, in blocks of 2, 3, ... elements along its axes."""
         array = np.asarray(array)
-        if self is Library.DASK:
+        if self.dask:
             return self.load().from_array(array, chunks=tuple(range(2, 2 + array.ndim)))
         array = self.load().asarray(array.copy())
         return array.requires_grad_() if self is Library.AUTOGRAD and array.dtype.is_floating_point else array
@@ -63,19 +68,24 @@ class Library(enum.Enum):
     def numpy(self, array):
         """An array of this library in NumPy."""
         assert isinstance(array, self.kind), f"{type(array)} is no array of {self.value}"
-        if self is Library.DASK:
+        if self.dask:
             return np.asarray(array.compute(scheduler="synchronous"))
         if self is Library.AUTOGRAD:
             return array.detach().numpy()
         return array.array if self is Library.UNKNOWN else np.asarray(array)
+
+    def building(self):
+        """Where a graph of Dask is built, which must not be computed meanwhile."""
+        options = {"array.chunk-size": "1 B"} if self is Library.LONG else {}
+        return importlib.import_module("dask").config.set(scheduler=_refuse, **options)
 
     def run(self, function, *arrays):
         """function of NumPy arrays, computed in this library: what it returns, as a tuple of NumPy arrays."""
         arrays = [self.array(array) for array in arrays]
         if self is Library.JIT:
             function = importlib.import_module("jax").jit(function)
-        if self is Library.DASK:
-            with importlib.import_module("dask").config.set(scheduler=_refuse):
+        if self.dask:
+            with self.building():
                 result = function(*arrays)
         else:
             result = function(*arrays)

@@ -63,9 +63,10 @@ def test_losses_of_hard_rows(library, dtype):
 
 
 @pytest.mark.parametrize("name", [*REDUCTIONS, "options", "weights", "logcumsumexp", "labels", "caffe", "margin"])
-def test_dask_does_not_warn(name, dtype):
+@pytest.mark.parametrize("dask", [Library.DASK, Library.LONG])
+def test_dask_does_not_warn(dask, name, dtype):
     """Not even while it computes, out of reach of np.errstate; and its blocks are NumPy's own in the end."""
-    dask, limit = Library.DASK, float(np.finfo(dtype).max)
+    limit = float(np.finfo(dtype).max)
     x = np.array([[limit, -limit, 0, 1], [-limit, -limit, limit, 2], [-limit, -1, 0, 1], *HARD_ROWS], dtype)
     labels = np.arange(len(x)) % 4
     function, arrays = {
@@ -76,9 +77,44 @@ def test_dask_does_not_warn(name, dtype):
         "caffe": (lambda x, y: caffe.softmax_with_loss(x, y, return_prob=True, return_grad=True), (x, labels)),
         "margin": (lambda x, w, y: margin.modified_softmax(x, w, y, return_grad=True), (x[:1], x[:4], labels[:1])),
     }.get(name, (lambda x: getattr(stablesoft, name)(x, axis=1), (x,)))
-    for result in as_tuple(function(*map(dask.array, arrays))):
+    with dask.building():
+        results = as_tuple(function(*map(dask.array, arrays)))
+    for result in results:
         assert type(result._meta) is np.ndarray and result.dtype == dtype
         assert type(result.compute(scheduler="synchronous")) in (np.ndarray, np.dtype(dtype).type)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, (0, 2), None, ()])
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_dask_gives_the_bits_of_numpy(name, axis, dtype):
+    """For any chunking, in the chunks of the input, as long as a slice is no larger than a chunk may be."""
+    da = pytest.importorskip("dask.array")
+    random = np.random.default_rng(5)
+    x = random.normal(0, 9, (7, 50, 13)).astype(dtype)
+    where, b = random.random(x.shape) < 0.7, random.random(x.shape).astype(dtype)
+    function = getattr(stablesoft, name)
+    calls = [{}, {"where": where}]
+    calls += [{"keepdims": True}] if name.endswith("exp") else [{"temperature": 0.5}]
+    calls += [{"b": b}, {"b": b, "where": where}] if name == "logsumexp" else []
+    for call in calls:
+        expected = np.asarray(function(x, axis=axis, **call))
+        for chunks in ((3, 7, 5), x.shape, (1, 50, 1), ((2, 5), (49, 1), (4, 4, 5))):
+            given = {key: da.from_array(v, chunks=4) if isinstance(v, np.ndarray) else v for key, v in call.items()}
+            with Library.DASK.building():
+                got = function(da.from_array(x, chunks=chunks), axis=axis, **given)
+            assert got.dtype == dtype and got.shape == expected.shape
+            assert name.endswith("exp") or got.chunks == da.from_array(x, chunks=chunks).chunks
+            assert_same_bits(np.asarray(got.compute(scheduler="synchronous")), expected, (name, axis, chunks))
+
+
+def test_dask_brings_no_more_together_than_a_chunk():
+    """Slices that fit are computed in blocks that fit, too."""
+    da, dask = pytest.importorskip("dask.array"), pytest.importorskip("dask")
+    x = da.ones((64, 64), chunks=(64, 8))
+    with dask.config.set({"array.chunk-size": "8 KiB"}):
+        y = stablesoft.logsumexp(x, axis=1)
+        assert max(y.chunks[0]) <= 16
+        assert stablesoft.softmax(x, axis=1).chunks == x.chunks
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
@@ -89,7 +125,7 @@ def test_half_precision(library, kind):
     if library is Library.STRICT:
         pytest.skip("array-api-strict has no float16")
     xp = library.load()
-    half, single = getattr(np if library is Library.DASK else xp, kind), xp.float32
+    half, single = getattr(np if library.dask else xp, kind), xp.float32
     if library is Library.UNKNOWN:
         cast = xp.astype
     else:  # torch calls it otherwise
@@ -110,7 +146,7 @@ def test_half_precision(library, kind):
         got, wide = function(x), function(cast(x, single))
         assert got.dtype == half and wide.dtype == single
         got, wide = (library.numpy(cast(a, single)) for a in (got, cast(wide, half)))
-        if library is Library.DASK:  # its elementwise functions are NumPy's, which round float16 once, too
+        if library.dask:  # its elementwise functions are NumPy's, which round float16 once, too
             np.testing.assert_allclose(got, wide, rtol=2e-3)
         else:
             np.testing.assert_array_equal(got, wide)
@@ -153,7 +189,7 @@ def test_two_libraries(library, numpy_first):
     refused(lambda: caffe.softmax_with_loss(own(x), other(y)), "label", "numpy", name)
     refused(lambda: margin.arcface(own(x), other(x), own(y)), "weight", "numpy", name)
     refused(lambda: margin.arcface(own(x), own(x), other(y)), "labels", "numpy", name)
-    if library is not Library.DASK:  # Dask's arrays answer ufuncs themselves, and take NumPy's
+    if not library.dask:  # Dask's arrays answer ufuncs themselves, and take NumPy's
         refused(lambda: stablesoft.logaddexp(own(x), other(x)), "x2", "numpy", name)
 
 
@@ -201,7 +237,7 @@ def test_labels_out_of_range(library):
         if library is Library.JIT:
             (loss,) = library.run(function, x, labels)
             assert np.isfinite(loss[0]) and math.isnan(loss[1])
-        elif library is not Library.DASK:
+        elif not library.dask:
             with pytest.raises(ValueError, match=r"labels\[1\] is 3"):
                 library.run(function, x, labels)
 
