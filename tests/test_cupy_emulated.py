@@ -240,6 +240,27 @@ def test_cross_entropy(device, kind, return_grad, reduction):
     assert device.made
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_few_huge_rows(device, kind):
+    """Blocks that share a row leave their parts in the scratch memory."""
+    random = np.random.default_rng(4)
+    rows = random.normal(0, 3, (2, 9000)).astype(kind)
+    for x, axis in ((rows, 1), (np.repeat(rows.T[:5000], 20, axis=1), 0)):
+        labels = random.integers(0, x.shape[axis], x.shape[1 - axis])
+        for options in ({"reduction": "none"}, {"ignore_index": int(labels[0])}):
+            for return_grad in (False, True):
+                want = stablesoft.softmax_cross_entropy(x, labels, axis, return_grad=return_grad, **options)
+                device.made.clear()
+                got = stablesoft.softmax_cross_entropy(
+                    hosted(x), hosted(labels), axis, return_grad=return_grad, **options
+                )
+                same_loss(got, want, (axis, options))
+                steps = [name.rpartition("_")[2] for name in device.made]
+                assert [step for step in steps if step in ("sum", "conclude", "write")] == (
+                    ["sum", "conclude", "write"][: 3 if return_grad else 2]
+                )
+
+
 @pytest.mark.usefixtures("device")
 def test_one_row():
     x, label = np.array([1.0, 2.0, 0.5]), np.array(1)

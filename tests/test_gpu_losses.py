@@ -58,6 +58,28 @@ def test_hard_rows(dtype, n):
                   **options)  # fmt: skip
 
 
+@KINDS
+@pytest.mark.parametrize("shape", [(1, 10_000_000), (3, 1_000_003), (50, 70_000)])
+def test_few_huge_rows(kind, shape):
+    """Rows, and columns, that several blocks share."""
+    random = np.random.default_rng(7)
+    x = random.normal(0, 3, shape).astype(kind)
+    labels = random.integers(0, shape[1], shape[0])
+    for options in ({}, {"reduction": "none"}, {"ignore_index": int(labels[0])}, {"z_loss": 1e-3}):
+        check("softmax_cross_entropy", x, labels, what="rows", **options)
+    if shape[0] > 3:
+        check("softmax_cross_entropy", np.ascontiguousarray(x.T), labels, 0, what="columns")
+
+
+@pytest.mark.parametrize("outer", [2, 90])
+def test_hard_huge_rows(dtype, outer):
+    x = tiled(dtype, outer, 50_000)
+    labels = np.random.default_rng(8).integers(0, 50_000, outer)
+    for options in ({}, {"z_loss": 0.25}, {"weight": np.full(50_000, 1e30, dtype)}):
+        check("softmax_cross_entropy", x, labels, what="rows", reduction="none", **options)
+        check("softmax_cross_entropy", np.ascontiguousarray(x.T), labels, 0, what="columns", **options)
+
+
 def test_images(dtype):
     random = np.random.default_rng(5)
     x = random.normal(0, 3, (4, 21, 60, 70)).astype(dtype)
@@ -76,7 +98,7 @@ def test_many_rows(dtype, rows):
         check("softmax_cross_entropy", x, labels, reduction=reduction, ignore_index=2)
 
 
-@pytest.mark.parametrize("n", [21, 300, 3000, 9000])
+@pytest.mark.parametrize("n", [21, 300, 3000, 9000, 40_000])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_bad_labels(dtype, n, axis, monkeypatch):
     random = np.random.default_rng(4)
@@ -118,7 +140,7 @@ def test_sigmoid(kind, reduction):
                   pos_weight=random.uniform(0, 3, x.shape[-1]).astype(kind))  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", [(64, 100), (8, 9000), (20_000, 64)])
+@pytest.mark.parametrize("shape", [(64, 100), (8, 9000), (2, 200_000), (20_000, 64)])
 def test_capture(dtype, shape):
     """Loss and gradient of a captured call, whose memory belongs to the graph's pool."""
     random = np.random.default_rng(10)
