@@ -312,20 +312,18 @@ def _lay_stream(name, rows, n, parts, block, writes):
     share = -(-n // max(parts, 1))
     share += -share % 1024  # whole pieces of 16 bytes for every thread
     parts = -(-n // share)
-    if parts == 1:
-        share = n
-    fields = {"share": share, "emptied": -(-share // (block[1] * 64)) + 1}
     columns = name.endswith("columns")
 
     def launch(kind, width, height, parts):
         return Launch(name + kind, (-(-rows // width), parts), (width, height) if columns else (height, 1))
 
     if parts == 1:
-        return (launch("", *block, 1),), fields
+        return (launch("", *block, 1),), {}
     height = 1 << (parts - 1).bit_length()  # one thread to each part of a row
     joining = (CONCLUDING_THREADS // height, height) if columns else (1, max(32, height))
     launches = (launch("_sum", *block, parts), launch("_conclude", *joining, 1), launch("_write", *block, parts))
-    return launches[: 3 if writes else 2], {**fields, "parts": parts}
+    fields = {"parts": parts, "share": share, "emptied": -(-share // (block[1] * 64)) + 1}
+    return launches[: 3 if writes else 2], fields
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _cuda
-from ._cuda import COLUMNS, CROSS_ENTROPY, DIMS, SIGMOID, Launch
+from ._cuda import CROSS_ENTROPY, DIMS, SIGMOID, Launch
 
 _FLAGS = ("ignores", "ignored", "label_bytes", "weight_single", "weighs", "summed", "counted", "blocks")
 _NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo")
@@ -58,7 +58,6 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, **options)
         return None
     main, more = (_cuda.lay_columns if columns else _cuda.lay_rows)(CROSS_ENTROPY, dtype, rows, n, writes)
     again, more["ladder_share"] = _cuda.lay_again(f"{CROSS_ENTROPY}_{dtype}_anew", rows)
-    more["emptied"] = max(more.get("emptied", 0), n // (COLUMNS * 64) + 2)  # with as many threads as that has to a row
     launches = [*main, again]
     blocks = 0
     if options["counted"]:

@@ -4,21 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from test_gpu import DEVICES, KINDS, cupy, pytestmark  # noqa: F401
+from test_gpu import DEVICES, KINDS, check_captured, cupy, fetched, lent, pytestmark  # noqa: F401
 from test_reproducibility import assert_same_bits
 
 import stablesoft
 from emulation import tiled, values
 
 REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
-
-
-def lent(options):
-    return {name: cupy.asarray(one) if isinstance(one, np.ndarray) else one for name, one in options.items()}
-
-
-def fetched(result):
-    return tuple(map(cupy.asnumpy, result)) if isinstance(result, tuple) else (cupy.asnumpy(result),)
 
 
 def check(name, x, targets, *place, what="", **options):
@@ -142,27 +134,9 @@ def test_sigmoid(kind, reduction):
 
 @pytest.mark.parametrize("shape", [(64, 100), (8, 9000), (2, 200_000), (20_000, 64)])
 def test_capture(dtype, shape):
-    """Loss and gradient of a captured call, whose memory belongs to the graph's pool."""
     random = np.random.default_rng(10)
-    x = cupy.asarray(random.normal(size=shape).astype(dtype))
-    labels = random.integers(0, shape[1], shape[0])
-    on_device = cupy.asarray(labels)
-    options = {"return_grad": True, "ignore_index": 3}
-    stablesoft.softmax_cross_entropy(x, on_device, **options)  # loads the kernels
-    stream = cupy.cuda.Stream(non_blocking=True)
-    with stream:
-        stablesoft.softmax_cross_entropy(x, on_device, **options)  # and fills the stream's memory pool
-        stream.begin_capture()
-        result = stablesoft.softmax_cross_entropy(x, on_device, **options)
-        graph = stream.end_capture()
-        for _ in range(2):
-            fresh = random.normal(size=shape).astype(dtype)
-            x.set(fresh)
-            graph.launch()
-            stream.synchronize()
-            want = stablesoft.softmax_cross_entropy(fresh, labels, **options)
-            for one, other in zip(fetched(result), want, strict=True):
-                assert_same_bits(one, np.asarray(other), shape)
+    x, labels = random.normal(size=shape).astype(dtype), random.integers(0, shape[1], shape[0])
+    check_captured(stablesoft.softmax_cross_entropy, x, labels, return_grad=True, ignore_index=3)
 
 
 @pytest.mark.parametrize("operation", ["softmax", "log_softmax"])

@@ -180,8 +180,8 @@ static inline ss_row_sum sum_for_label(const ss_geometry &g, ss_place at, const 
     typedef typename T::real real;
     const int64_t n = length_for_label(g, mine);
     const partial<real> part = read_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(g, at.x, 0, n, 0.0);
-    return conclude_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(g, at, n,
-                                                             join_parts<real, SS_CROSS_ENTROPY, LANES>(part));
+    return conclude_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(
+        g, at, n, join_parts<real, SS_CROSS_ENTROPY, LANES>(part), emptied_by(group<LANES>::size(), n));
 }
 
 /* Puts the loss of the group's row, and returns the slope. sum(row, at, label): the sum for the label. */
@@ -296,7 +296,6 @@ static inline void label_rows(const char *x, char *y, const ss_loss_arrays &a, c
                               const ss_loss_options &o)
 {
     typedef typename T::real real;
-    typedef arithmetic<real> A;
     typedef group<LANES> lanes;
     enum { COUNT = items<T, CHUNKS>::COUNT };
     const int64_t row = lanes::row();
@@ -314,51 +313,26 @@ static inline void label_rows(const char *x, char *y, const ss_loss_arrays &a, c
     }
     const double at_label = (double)element_of<T>(g, at.x, label.at);
 
-    ss_peaks<real> top = {-(real)INFINITY, -(real)INFINITY};
-#pragma unroll
-    for (int v = 0; v < COUNT; v++) {
-        top.second = larger(top.second, smaller(top.first, value[v]));
-        top.first = larger(top.first, value[v]);
-    }
-    top = lanes::reduce(top, join_peaks<real>);
-
-    vm certain = 0;
-    if (in_range(top.first, top.second) && o.z_loss == 0.0) {
-        ss_row_sum sum;
-        sum.peak = (double)top.first;
-        sum.shift = 0.0;
-        sum.error = A::error_of_registers();
-        const double bound = (double)top.second, lowest = bound - A::reach();
-        sum.exponent = ss_exponent(bound);
-        const vi scale = ss_scale_bits(sum.exponent, A::OFFSET);
-        typename A::sum running = A::start();
-        typename A::term_type terms[COUNT];
-#pragma unroll
-        for (int v = 0; v < COUNT; v++) {
-            terms[v] = A::term(v_max(lowest, (double)smaller(top.second, value[v])), scale);
-            A::add(&running, terms[v]);
+    ss_row_sum sum;
+    typename arithmetic<real>::term_type terms[COUNT];
+    vm certain = o.z_loss == 0.0 && sum_in_registers<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(value, &sum, terms);
+    if (certain) {
+        ss_kept_slope slope;
+        if (LANES != WHOLE_BLOCK || threadIdx.x < SS_WARP) {
+            ss_slope by;
+            const double item = loss_of_label<real>(sum, at_label, label.weight, scale_of(a, o), 0.0, y != NULL, &by);
+            slope.anew = by.kind == SS_ANEW;
+            if (lanes::rank() == 0) put_item<T>(a, o, row, item, slope.anew);
+            slope.factor = by.factor;
+            slope.mine = by.mine;
+            slope.kept = by.kept;
         }
-        sum.total = A::pair(lanes::reduce(A::end(&running), A::join));
-        sum.total = ss_pair_sub(sum.total, A::pair(A::term(bound, ss_scale_bits(sum.exponent, 0))));
-        sum.total = canonical_total<real>(&sum, &certain); /* not so where an element is NaN */
-        if (certain) {
-            ss_kept_slope slope;
-            if (LANES != WHOLE_BLOCK || threadIdx.x < SS_WARP) {
-                ss_slope by;
-                const double item =
-                    loss_of_label<real>(sum, at_label, label.weight, scale_of(a, o), 0.0, y != NULL, &by);
-                slope.anew = by.kind == SS_ANEW;
-                if (lanes::rank() == 0) put_item<T>(a, o, row, item, slope.anew);
-                slope.factor = by.factor;
-                slope.mine = by.mine;
-                slope.kept = by.kept;
-            }
-            if (!y) return;
-            slope = lanes::from_first(slope);
-            if (slope.anew) return;
-            certain = slope.kept;
-            if (certain) write_kept<T, CHUNKS>(g, at, mine, value, terms, sum.exponent, top.first, slope, label.at);
-        }
+        if (!y) return;
+        slope = lanes::from_first(slope);
+        if (slope.anew) return;
+        certain = slope.kept;
+        if (certain)
+            write_kept<T, CHUNKS>(g, at, mine, value, terms, sum.exponent, (real)sum.peak, slope, label.at);
     }
     if (!certain) label_again<T, LANES>(x, y, &a, &g, &o);
 }

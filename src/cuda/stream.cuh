@@ -143,16 +143,24 @@ __noinline__ static partial<typename T::real> read_shifted(const ss_geometry *g,
     return join_parts<typename T::real, OPERATION, LANES>(read_part<T, OPERATION, LANES, CHUNKS>(*g, x, 0, n, shift));
 }
 
-/* From the sum of a whole row to what its elements need; a row with a huge peak is read once more for that. */
+/* At most so often does each of so many threads empty its accumulator while they read n elements. */
+static inline double emptied_by(int threads, int64_t n)
+{
+    return (double)((unsigned)n / (unsigned)(SS_MOST * threads) + 2u);
+}
+
+/* From the sum of a whole row, which was made by threads that emptied their accumulators so often, to what its elements
+   need; a row with a huge peak is read once more for that. */
 template <class T, int OPERATION, int LANES, int CHUNKS>
-static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_t n, partial<typename T::real> all)
+static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_t n, partial<typename T::real> all,
+                                       double emptied)
 {
     typedef typename T::real real;
     ss_row_sum sum;
     sum.peak = (double)all.peak;
     sum.shift = 0.0;
     sum.special = 0;
-    sum.error = arithmetic<real>::error_of_stream((double)g.emptied);
+    sum.error = arithmetic<real>::error_of_stream(emptied);
     const int huge = fabs(sum.peak) > SS_HUGE && fabs(sum.peak) < INFINITY;
     if (group<LANES>::any(huge)) {
         const double shift = huge ? sum.peak : 0.0;
@@ -160,7 +168,7 @@ static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_
         if (huge) {
             all = again;
             sum.shift = shift;
-            sum.error = arithmetic<real>::error_of_stream((double)n / (SS_MOST * group<LANES>::size()) + 2.0);
+            sum.error = arithmetic<real>::error_of_stream(emptied_by(group<LANES>::size(), n));
         }
     }
     const int usable = in_range(all.peak, all.bound);
@@ -212,7 +220,7 @@ static inline void stream(const char *x, char *y, const ss_geometry &g)
     const ss_place at = place_of(g, x, y, here ? row : 0);
     const partial<typename T::real> mine = read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, 0, n, 0.0);
     const ss_row_sum sum = conclude_part<T, OPERATION, LANES, CHUNKS>(
-        g, at, n, join_parts<typename T::real, OPERATION, LANES>(mine));
+        g, at, n, join_parts<typename T::real, OPERATION, LANES>(mine), emptied_by(group<LANES>::size(), n));
     if (!SS_REDUCES(OPERATION))
         write_part<T, OPERATION, LANES, 2>(g, at, 0, n, sum);
     else if (here && group<LANES>::rank() == 0)
@@ -268,7 +276,8 @@ static inline ss_row_sum join_blocks(const ss_geometry &g, ss_place at, int64_t 
     typedef typename T::real real;
     partial<real> sum = {-(real)INFINITY, -(real)INFINITY, {0.0, 0.0}};
     if (n > 0 && group<LANES>::rank() < g.parts) sum = *part_of<real>(parts, g, group<LANES>::rank(), row);
-    return conclude_part<T, OPERATION, LANES, CHUNKS>(g, at, n, join_parts<real, OPERATION, LANES>(sum));
+    return conclude_part<T, OPERATION, LANES, CHUNKS>(g, at, n, join_parts<real, OPERATION, LANES>(sum),
+                                                      (double)g.emptied);
 }
 
 template <class T, int OPERATION, int LANES, int CHUNKS>
