@@ -47,15 +47,15 @@ def _softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index
 
 
 def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, return_grad, weighs, factor=1.0,
-                  divisor=-1.0, cap=math.inf):
+                  divisor=None, cap=math.inf, name="labels", given=None):
     """Softmax cross-entropy with integer labels: loss or (loss, gradient); None where the kernels do not take it.
 
     Parameters
     ----------
     logits, labels, axis, weight, ignored, z_loss, reduction, return_grad
-        As the user gave them.
-    weighs, factor, divisor, cap
-        As in _loss_answers.answer_softmax, but for a negative divisor, which stands for None.
+        As the user gave them, or in normal form.
+    weighs, factor, divisor, cap, name, given
+        As in _loss_answers.answer_softmax.
     """
     dtype = _cupy._DTYPES.get(logits.dtype.char)
     ndim, shape = logits.ndim, logits.shape
@@ -78,7 +78,8 @@ def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, r
     if labels.data.device_id != device or (weight is not None and weight.data.device_id != device):
         return None  # the definition names what is wrong
     if CHECKED:
-        check_labels(np, cupy.asnumpy(labels), shape[axis], ignored)
+        seen = [None if one is None else cupy.asnumpy(one) for one in (labels, given)]
+        check_labels(np, seen[0], shape[axis], ignored, name, seen[1])
     options = (ignored, z_loss, reduction, weighs, factor, divisor, cap, weight is not None)
     if runtime.getDevice() == device:
         return _run_cross_entropy(logits, labels, axis, weight, dtype, kept, return_grad, options)
@@ -107,10 +108,10 @@ def _run_cross_entropy(x, labels, axis, weight, dtype, kept, return_grad, option
 def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored, z_loss, reduction, weighs, factor,
                         divisor, cap, _):
     mean = reduction == "mean"
-    counted = mean and divisor < 0.0 and (ignored is not None or (weighs and weight is not None))
+    counted = mean and divisor is None and (ignored is not None or (weighs and weight is not None))
     if not mean:
         divisor = 1.0
-    elif divisor < 0.0:
+    elif divisor is None:
         divisor = float(labels.size)
     return _cuda_losses.plan_cross_entropy(
         dtype, x.shape, axis, x.strides, steps, aligned, ignores=ignored is not None, ignored=ignored or 0,

@@ -9,6 +9,7 @@ from test_reproducibility import assert_same_bits
 
 import stablesoft
 from emulation import tiled, values
+from stablesoft import caffe
 
 REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 
@@ -70,6 +71,21 @@ def test_hard_huge_rows(dtype, outer):
     for options in ({}, {"z_loss": 0.25}, {"weight": np.full(50_000, 1e30, dtype)}):
         check("softmax_cross_entropy", x, labels, what="rows", reduction="none", **options)
         check("softmax_cross_entropy", np.ascontiguousarray(x.T), labels, 0, what="columns", **options)
+
+
+@KINDS
+@pytest.mark.parametrize("normalization", caffe.NORMALIZATIONS)
+def test_caffe(kind, normalization):
+    random = np.random.default_rng(6)
+    x = random.normal(0, 60, (3, 21, 40, 50)).astype(kind)
+    labels = random.integers(0, 21, (3, 1, 40, 50))
+    for label in (labels, labels.astype("float32")):
+        for options in ({"ignore_label": 2}, {"clamp": False, "loss_weight": -0.3}):
+            named = {**options, "normalization": normalization, "return_grad": True, "return_prob": True}
+            want = caffe.softmax_with_loss(x, label, **named)
+            got = fetched(caffe.softmax_with_loss(cupy.asarray(x), cupy.asarray(label), **named))
+            for one, other in zip(got, want, strict=True):
+                assert_same_bits(one, np.asarray(other), named)
 
 
 def test_images(dtype):
