@@ -92,12 +92,18 @@ def answer_sigmoid(xp, x, t, hidden, missing, *, reduction, return_grad, weight=
     mask = either(hidden, missing)
     if mask is not None:
         counts = np.asarray(~mask if counts is None else counts & ~mask)  # ~ makes a scalar of a 0-d array
+    result = None
     if compiled(xp, x):
         if divisor is None:
             divisor = float(x.size if counts is None else np.count_nonzero(counts))
         result = _native.sigmoid_loss(x, t, weight, positive, counts, focal, alpha, gamma, factor, divisor, reduction,
                                       return_grad)  # fmt: skip
-    else:
+    elif is_cupy_namespace(xp) and counts is None and not focal:
+        from . import _cupy_losses  # imports CuPy
+
+        result = _cupy_losses.sigmoid(x, t, weight=weight, positive=positive, reduction=reduction,
+                                      return_grad=return_grad, factor=factor, divisor=divisor)  # fmt: skip
+    if result is None:
         with np.errstate(all="ignore"):
             result = sigmoid_definition(xp, x, t, weight=weight, positive=positive, counts=counts, focal=focal,
                                         alpha=alpha, gamma=gamma, factor=factor, divisor=divisor, reduction=reduction,

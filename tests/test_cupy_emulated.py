@@ -293,6 +293,18 @@ def test_caffe(device, kind, normalization):
     assert len(device.made) == 3
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("normalization", caffe.NORMALIZATIONS)
+def test_caffe_sigmoid(device, kind, normalization):
+    random = np.random.default_rng(8)
+    x, t = random.normal(0, 30, (3, 7, 50)).astype(kind), random.choice([0.0, 1.0, 0.25, -1.0], (3, 350)).astype(kind)
+    for options in ({}, {"loss_weight": 0.3, "return_grad": True}):
+        want = caffe.sigmoid_cross_entropy_loss(x, t, normalization=normalization, **options)
+        got = caffe.sigmoid_cross_entropy_loss(hosted(x), hosted(t), normalization=normalization, **options)
+        same_loss(got, want, options)
+    assert device.made
+
+
 def test_focal_without_power(device):
     """A focal loss whose gamma is 0 is a cross-entropy whose mean does not know of the weights."""
     random = np.random.default_rng(7)

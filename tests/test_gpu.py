@@ -201,6 +201,12 @@ def fetched(result):
     return tuple(map(cupy.asnumpy, result)) if isinstance(result, tuple) else (cupy.asnumpy(result),)
 
 
+def assert_same_results(got, want, what):
+    """Of CuPy and of NumPy, one result or several."""
+    for one, other in zip(fetched(got), want if isinstance(want, tuple) else (want,), strict=True):
+        assert_same_bits(one, np.asarray(other), what)
+
+
 def lent(options):
     return {name: cupy.asarray(one) if isinstance(one, np.ndarray) else one for name, one in options.items()}
 
@@ -219,9 +225,7 @@ def check_captured(function, x, *arguments, **options):
             on_device.set(fresh)
             graph.launch()
             stream.synchronize()
-            want = function(fresh, *arguments, **options)
-            for one, other in zip(fetched(result), want if isinstance(want, tuple) else (want,), strict=True):
-                assert_same_bits(one, np.asarray(other), x.shape)
+            assert_same_results(result, function(fresh, *arguments, **options), x.shape)
 
 
 @OPERATIONS
