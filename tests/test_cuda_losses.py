@@ -139,7 +139,7 @@ def test_parts_of_many_rows(emulation, dtype, monkeypatch):
 
 
 @REDUCTIONS
-@pytest.mark.parametrize(("n", "enough"), [(21, 1), (1100, 1), (2500, 528)])
+@pytest.mark.parametrize(("n", "enough"), [(21, 1), (1100, 1), (1100, 528)])
 @pytest.mark.usefixtures("small_blocks")
 def test_options(emulation, dtype, n, enough, reduction, monkeypatch):
     monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
