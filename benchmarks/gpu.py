@@ -47,7 +47,8 @@ def by_length(least, share):
 GOALS = [
     ("N = 256", "softmax", "float32", lambda m: m.n == 256, "share", 0.8),
     ("N >= 1024", "softmax", "float32", *by_length(1024, 0.9)),
-    ("1 row of 100 million", "softmax", "float32", lambda m: m.rows == 1, "share", 0.8),
+    *(("1 row of 100 million", operation, "float32", lambda m: m.rows == 1, "share", 0.8)
+      for operation in ("softmax", "cross-entropy", "cross-entropy, gradient")),
     ("axis 0 of (65536, 512)", "softmax", "float32", lambda m: m.axis == 0 and m.n == 512, "share", 0.8),
     ("all lengths", "softmax", "float64", *by_length(256, 0.85)),
     ("N >= 4096", "cross-entropy", "float32", *by_length(4096, 0.9)),

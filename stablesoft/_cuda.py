@@ -34,6 +34,7 @@ CONCLUDING_THREADS = 512
 MOST_LENGTH = 1 << 28  # of a row: the exact sum takes twice as many additions between carries
 MOST_ROWS = 1 << 31  # blocks of a grid
 MOST_ELEMENTS = 1 << 39  # so that their blocks are no more
+PER_PART, PER_ROW = 4, 10  # doubles that blocks leave for each part of a row, and for each row: as in stream.cuh
 COLUMNS = 32  # a warp
 MOST_HEIGHT = 8  # threads to a column
 MOST_COLUMN_PARTS = 64
@@ -86,15 +87,12 @@ def kernels():
                 found[_rows_name(operation, dtype, lanes, chunks)] = Kernel(*hot, body)
             chunks = np.dtype(dtype).itemsize // 2  # 8 elements
             for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
-                name, head_here = f"{operation}_{dtype}_{kind}", f"{head}, {lanes}"
-                found[name] = Kernel(MOST_THREADS, 2, f"(stream<{head_here}, {chunks}>(x, y, g))")
-                for step, threads in (("sum", MOST_THREADS), ("conclude", CONCLUDING_THREADS)):
-                    body = f"(parts_{step}<{head_here}, {chunks}>(x, y, (double *)more, g))"
-                    blocks = 1 if step == "conclude" else 2 if dtype == "float16" or kind == "columns" else 3
-                    found[f"{name}_{step}"] = Kernel(threads, blocks, body)
-                if operation not in REDUCTIONS:
-                    body = f"(parts_write<{head_here}>(x, y, (double *)more, g))"
-                    found[f"{name}_write"] = Kernel(MOST_THREADS, 2 if dtype == "float16" else 3, body)
+                name = f"{operation}_{dtype}_{kind}"
+                found[name] = Kernel(MOST_THREADS, 2, f"(stream<{head}, {lanes}, {chunks}>(x, y, g))")
+                for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
+                    if step != "write" or operation not in REDUCTIONS:
+                        body = f"(parts_{step}<{head}, {arguments}>(x, y, (double *)more, g))"
+                        found[f"{name}_{step}"] = Kernel(*bounds, body)
             if operation in REDUCTIONS:
                 found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{_TYPES[dtype]}>(x, y, g))")
     for dtype, short in _TYPES.items():
@@ -104,6 +102,16 @@ def kernels():
             body = f"(binary<{short}, {subtract}>(x, y, (const char *)more, g))"
             found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 1, body)
     return found
+
+
+def _steps_of_parts(dtype, kind, lanes):
+    """(step, template arguments, threads, blocks) of the kernels for rows that several blocks share."""
+    few, both = dtype == "float16", f"{lanes}, {np.dtype(dtype).itemsize // 2}"
+    return (
+        ("sum", both, MOST_THREADS, 2 if few or kind == "columns" else 3),
+        ("conclude", both, CONCLUDING_THREADS, 1),
+        ("write", lanes, MOST_THREADS, 2 if few else 3),
+    )
 
 
 def _loss_kernels():
@@ -120,8 +128,10 @@ def _loss_kernels():
             body = f"label_rows<{short}, {lanes}, {each}>(x, y, a, g, o)"
             add(_rows_name(CROSS_ENTROPY, dtype, lanes, each), *bounds, body)
         for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
-            body = f"label_stream<{short}, {lanes}, {chunks}>(x, y, a, g, o)"
-            add(f"{CROSS_ENTROPY}_{dtype}_{kind}", MOST_THREADS, 2, body)
+            name = f"{CROSS_ENTROPY}_{dtype}_{kind}"
+            add(name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {chunks}>(x, y, a, g, o)")
+            for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
+                add(f"{name}_{step}", *bounds, f"label_parts_{step}<{short}, {arguments}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_anew", COLUMNS, 1, f"rows_anew<{short}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
         add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}>(x, y, a, g, o)")
@@ -194,13 +204,12 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
     rows, n = fields["rows"], fields["n"]
     fields["count"] = n if operation == "logmeanexp" else 1
     operation = "logsumexp" if reduces else operation
-    launches, more = (lay_columns if columns else lay_rows)(operation, dtype, rows, n)
+    launches, more = (lay_columns if columns else lay_rows)(operation, dtype, rows, n, writes=not reduces)
     fields.update(more)
     if reduces:  # the ladder's geometry has a share of its own
         ladder, fields["ladder_share"] = lay_again(f"{operation}_{dtype}_ladder", rows)
         launches = (*launches, ladder)
-    parts = fields.get("parts", 0)
-    return Plan(launches, geometry_of(kept, reduced, **fields), rows * (4 * parts + 6) if parts else 0)
+    return Plan(launches, geometry_of(kept, reduced, **fields), left_by_parts(rows, **more))
 
 
 def lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes, *more):
@@ -263,8 +272,8 @@ def plan_elementwise(name, dtype, shape, steps, aligned):
     return Plan((Launch(f"{name}_{dtype}", (grid, 1), (threads, 1)),), geometry, 0)
 
 
-def lay_rows(operation, dtype, rows, n, shared=True):
-    """Neighbours in memory are one row's, or nobody's: a group of threads to a row; `shared`: or several blocks."""
+def lay_rows(operation, dtype, rows, n, writes):
+    """Neighbours in memory are one row's, or nobody's: a group of threads to a row, or several blocks."""
     for lanes, chunks in _ROWS[dtype]:
         items = chunks * 16 // np.dtype(dtype).itemsize
         name = _rows_name(operation, dtype, lanes, chunks)
@@ -272,8 +281,8 @@ def lay_rows(operation, dtype, rows, n, shared=True):
             return (Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1)),), {}
         if not lanes and n <= MOST_THREADS * items:
             return (Launch(name, (rows, 1), (-(-n // (32 * items)) * 32, 1)),), {}
-    parts = min(CONCLUDING_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE) if shared else 1
-    return _lay_stream(f"{operation}_{dtype}_long", rows, n, parts, (1, MOST_THREADS))
+    parts = min(CONCLUDING_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE)
+    return _lay_stream(f"{operation}_{dtype}_long", rows, n, parts, (1, MOST_THREADS), writes)
 
 
 def lay_again(kernel, rows):
@@ -282,36 +291,39 @@ def lay_again(kernel, rows):
     return Launch(kernel, (-(-rows // share), 1), (COLUMNS, 1)), share
 
 
-def lay_columns(operation, dtype, rows, n, shared=True):
+def lay_columns(operation, dtype, rows, n, writes):
     """Neighbours in memory are neighbouring rows': a thread, or several above each other, to a row."""
     height = 1
     while height < MOST_HEIGHT and n > 64 * height:
         height *= 2
     width = min(128, MOST_THREADS // height)
     blocks = -(-rows // width)
-    parts = min(MOST_COLUMN_PARTS, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height) if shared else 1
-    return _lay_stream(f"{operation}_{dtype}_columns", rows, n, parts, (width, height))
+    parts = min(MOST_COLUMN_PARTS, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height)
+    return _lay_stream(f"{operation}_{dtype}_columns", rows, n, parts, (width, height), writes)
 
 
-def _lay_stream(name, rows, n, parts, block):
-    """A row in `parts` blocks; block is (rows in it, threads to each)."""
+def left_by_parts(rows, parts=0, **_):
+    """Doubles that blocks leave which share rows."""
+    return rows * (PER_PART * parts + PER_ROW) if parts else 0
+
+
+def _lay_stream(name, rows, n, parts, block, writes):
+    """A row in `parts` blocks; block is (rows in it, threads to each). `writes`: there is a result for each element."""
     share = -(-n // max(parts, 1))
     share += -share % 1024  # whole pieces of 16 bytes for every thread
     parts = -(-n // share)
-    if parts == 1:
-        share = n
-    fields = {"share": share, "emptied": -(-share // (block[1] * 64)) + 1}
     columns = name.endswith("columns")
 
     def launch(kind, width, height, parts):
         return Launch(name + kind, (-(-rows // width), parts), (width, height) if columns else (height, 1))
 
     if parts == 1:
-        return (launch("", *block, 1),), fields
+        return (launch("", *block, 1),), {}
     height = 1 << (parts - 1).bit_length()  # one thread to each part of a row
     joining = (CONCLUDING_THREADS // height, height) if columns else (1, max(32, height))
     launches = (launch("_sum", *block, parts), launch("_conclude", *joining, 1), launch("_write", *block, parts))
-    return launches[: 2 if name.startswith(REDUCTIONS) else 3], {**fields, "parts": parts}
+    fields = {"parts": parts, "share": share, "emptied": -(-share // (block[1] * 64)) + 1}
+    return launches[: 3 if writes else 2], fields
 
 
 @functools.cache

@@ -1,8 +1,8 @@
 """Which CUDA kernels serve a loss: as _cuda, from which it takes how rows are laid over threads.
 
-A loss of rows is two launches, the second for the rows that doubles cannot carry; where a loss is reduced another one
-adds; a mean over what only the device can count (labels
-that are not ignored, or their weights) needs one before.
+A loss of rows is two launches, the second for the rows that doubles cannot carry; few huge rows make the first one two
+or three. Where a loss is reduced another one adds; a mean over what only the device can count (labels that are not
+ignored, or their weights) needs one before.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _cuda
-from ._cuda import COLUMNS, CROSS_ENTROPY, DIMS, SIGMOID, Launch
+from ._cuda import CROSS_ENTROPY, DIMS, SIGMOID, Launch
 
 _FLAGS = ("ignores", "ignored", "label_bytes", "weight_single", "weighs", "summed", "counted", "blocks")
 _NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo")
@@ -56,10 +56,9 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, **options)
     rows, n = fields["rows"], fields["n"]
     if rows > MOST_ITEMS:
         return None
-    (main,), more = (_cuda.lay_columns if columns else _cuda.lay_rows)(CROSS_ENTROPY, dtype, rows, n, shared=False)
+    main, more = (_cuda.lay_columns if columns else _cuda.lay_rows)(CROSS_ENTROPY, dtype, rows, n, writes)
     again, more["ladder_share"] = _cuda.lay_again(f"{CROSS_ENTROPY}_{dtype}_anew", rows)
-    more["emptied"] = max(more.get("emptied", 0), n // (COLUMNS * 64) + 2)  # with as many threads as that has to a row
-    launches = [main, again]
+    launches = [*main, again]
     blocks = 0
     if options["counted"]:
         launches.insert(0, Launch(f"{CROSS_ENTROPY}_count", (1, 1), (_cuda.CONCLUDING_THREADS, 1)))
@@ -68,7 +67,7 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, **options)
             blocks = min(MOST_SUMMING, -(-rows // MOST_ADDED) * 4)
             launches.append(Launch(f"{CROSS_ENTROPY}_sum", (blocks, 1), (_cuda.MOST_THREADS, 1)))
         launches.append(Launch(f"{CROSS_ENTROPY}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
-    scratch = SCRATCH_HEAD + (rows + PER_BLOCK * blocks if options["summed"] else 0)
+    scratch = SCRATCH_HEAD + (rows + PER_BLOCK * blocks if options["summed"] else 0) + _cuda.left_by_parts(rows, **more)
     geometry = _cuda.geometry_of(kept, reduced, **fields, **more)
     return LossPlan(tuple(launches), geometry, _options(blocks=blocks, **options), scratch)
 

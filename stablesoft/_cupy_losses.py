@@ -47,15 +47,15 @@ def _softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index
 
 
 def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, return_grad, weighs, factor=1.0,
-                  divisor=-1.0, cap=math.inf):
+                  divisor=None, cap=math.inf, name="labels", given=None):
     """Softmax cross-entropy with integer labels: loss or (loss, gradient); None where the kernels do not take it.
 
     Parameters
     ----------
     logits, labels, axis, weight, ignored, z_loss, reduction, return_grad
-        As the user gave them.
-    weighs, factor, divisor, cap
-        As in _loss_answers.answer_softmax, but for a negative divisor, which stands for None.
+        As the user gave them, or in normal form.
+    weighs, factor, divisor, cap, name, given
+        As in _loss_answers.answer_softmax.
     """
     dtype = _cupy._DTYPES.get(logits.dtype.char)
     ndim, shape = logits.ndim, logits.shape
@@ -78,7 +78,8 @@ def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, r
     if labels.data.device_id != device or (weight is not None and weight.data.device_id != device):
         return None  # the definition names what is wrong
     if CHECKED:
-        check_labels(np, cupy.asnumpy(labels), shape[axis], ignored)
+        seen = [None if one is None else cupy.asnumpy(one) for one in (labels, given)]
+        check_labels(np, seen[0], shape[axis], ignored, name, seen[1])
     options = (ignored, z_loss, reduction, weighs, factor, divisor, cap, weight is not None)
     if runtime.getDevice() == device:
         return _run_cross_entropy(logits, labels, axis, weight, dtype, kept, return_grad, options)
@@ -107,10 +108,10 @@ def _run_cross_entropy(x, labels, axis, weight, dtype, kept, return_grad, option
 def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored, z_loss, reduction, weighs, factor,
                         divisor, cap, _):
     mean = reduction == "mean"
-    counted = mean and divisor < 0.0 and (ignored is not None or (weighs and weight is not None))
+    counted = mean and divisor is None and (ignored is not None or (weighs and weight is not None))
     if not mean:
         divisor = 1.0
-    elif divisor < 0.0:
+    elif divisor is None:
         divisor = float(labels.size)
     return _cuda_losses.plan_cross_entropy(
         dtype, x.shape, axis, x.strides, steps, aligned, ignores=ignored is not None, ignored=ignored or 0,
@@ -120,10 +121,15 @@ def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored,
 
 
 def _sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, reduction="mean", return_grad=False):
+    return sigmoid(logits, targets, weight=weight, positive=pos_weight, reduction=reduction, return_grad=return_grad)
+
+
+def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor=1.0, divisor=None):
+    """Sigmoid cross-entropy, as `cross_entropy` is the other; the parameters are those of _loss_answers."""
     dtype = _cupy._DTYPES.get(logits.dtype.char)
     if dtype is None or logits.size == 0 or type(return_grad) is not bool or reduction not in REDUCTIONS:
         return None
-    arrays = [targets, *(one for one in (weight, pos_weight) if one is not None)]
+    arrays = [targets, *(one for one in (weight, positive) if one is not None)]
     device = logits.data.device_id
     for one in arrays:
         if type(one) is not cupy.ndarray or one.dtype != logits.dtype or one.data.device_id != device:
@@ -131,7 +137,7 @@ def _sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, red
     if targets.shape != logits.shape:
         return None
     spread = []
-    for one in (weight, pos_weight):
+    for one in (weight, positive):
         if one is not None and one.shape != logits.shape:
             try:
                 if np.broadcast_shapes(one.shape, logits.shape) != logits.shape:
@@ -140,23 +146,28 @@ def _sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, red
                 return None
             one = cupy.broadcast_to(one, logits.shape)
         spread.append(one)
+    if reduction != "mean":
+        divisor = 1.0
+    elif divisor is None:
+        divisor = float(logits.size)
+    options = (reduction != "none", factor, divisor)
     if runtime.getDevice() == device:
-        return _run_sigmoid(logits, targets, *spread, dtype, reduction, return_grad)
+        return _run_sigmoid(logits, targets, *spread, dtype, return_grad, options)
     with logits.device:
-        return _run_sigmoid(logits, targets, *spread, dtype, reduction, return_grad)
+        return _run_sigmoid(logits, targets, *spread, dtype, return_grad, options)
 
 
-def _run_sigmoid(x, targets, weight, positive, dtype, reduction, return_grad):
+def _run_sigmoid(x, targets, weight, positive, dtype, return_grad, options):
+    summed, factor, divisor = options
     gradient = _empty_like(x) if return_grad else None
-    value = cupy.empty(x.shape if reduction == "none" else (), x.dtype)
-    arrays = (x, targets, weight, positive, gradient, value if reduction == "none" else None)
+    value = cupy.empty(() if summed else x.shape, x.dtype)
+    arrays = (x, targets, weight, positive, gradient, None if summed else value)
     steps = tuple(None if one is None else one.strides for one in arrays)
     aligned = all(one is None or one.data.ptr % 16 == 0 for one in arrays)
-    key = ("sigmoid_cross_entropy", dtype, x.shape, steps, aligned, reduction, x.data.device_id)
+    key = ("sigmoid_cross_entropy", dtype, x.shape, steps, aligned, options, x.data.device_id)
     call = _cupy._plans.get(key)
     if call is None:
-        divisor = float(x.size) if reduction == "mean" else 1.0
-        call = _remember(key, _cuda_losses.plan_sigmoid(dtype, x.shape, steps, aligned, summed=reduction != "none",
+        call = _remember(key, _cuda_losses.plan_sigmoid(dtype, x.shape, steps, aligned, summed=summed, factor=factor,
                                                         divisor=divisor))  # fmt: skip
     if call is None:
         return None

@@ -6,6 +6,7 @@ The public losses and Caffe's end here.
 import math
 
 import numpy as np
+from array_api_compat import is_cupy_namespace
 
 from . import _native
 from ._loss_arguments import check_labels, compiled, kernel_labels
@@ -64,6 +65,12 @@ def _answer_softmax(xp, x, axis, labels, targets, *, ignored, reduction, return_
         wide = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
         result = _native.softmax_loss(x, axis, *kernel_labels(labels, ignored), targets, wide, smoothing, z_loss, gamma,
                                       factor, divisor, cap, reduction, weighs, return_grad)  # fmt: skip
+    elif is_cupy_namespace(xp) and labels is not None and smoothing == gamma == 0.0:
+        from . import _cupy_losses  # imports CuPy
+
+        result = _cupy_losses.cross_entropy(x, labels, axis, weight=weight, ignored=ignored, z_loss=z_loss,
+                                            reduction=reduction, return_grad=return_grad, weighs=weighs, factor=factor,
+                                            divisor=divisor, cap=cap, name=name, given=given)  # fmt: skip
     if result is None and labels is not None:
         check_labels(xp, labels, x.shape[axis], ignored, name, given)
     if result is None:
@@ -85,12 +92,18 @@ def answer_sigmoid(xp, x, t, hidden, missing, *, reduction, return_grad, weight=
     mask = either(hidden, missing)
     if mask is not None:
         counts = np.asarray(~mask if counts is None else counts & ~mask)  # ~ makes a scalar of a 0-d array
+    result = None
     if compiled(xp, x):
         if divisor is None:
             divisor = float(x.size if counts is None else np.count_nonzero(counts))
         result = _native.sigmoid_loss(x, t, weight, positive, counts, focal, alpha, gamma, factor, divisor, reduction,
                                       return_grad)  # fmt: skip
-    else:
+    elif is_cupy_namespace(xp) and counts is None and not focal:
+        from . import _cupy_losses  # imports CuPy
+
+        result = _cupy_losses.sigmoid(x, t, weight=weight, positive=positive, reduction=reduction,
+                                      return_grad=return_grad, factor=factor, divisor=divisor)  # fmt: skip
+    if result is None:
         with np.errstate(all="ignore"):
             result = sigmoid_definition(xp, x, t, weight=weight, positive=positive, counts=counts, focal=focal,
                                         alpha=alpha, gamma=gamma, factor=factor, divisor=divisor, reduction=reduction,

@@ -107,3 +107,10 @@ def worker():
 def emulation(tmp_path_factory):
     """Every CUDA kernel, compiled for the CPU."""
     return compiled(tmp_path_factory.mktemp("emulation"), _cuda.kernels())
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Rows count as long sooner: blocks of 64 threads, and parts of 256 elements."""
+    monkeypatch.setattr(_cuda, "MOST_THREADS", 64)
+    monkeypatch.setattr(_cuda, "LEAST_SHARE", 256)

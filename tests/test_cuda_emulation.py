@@ -68,13 +68,6 @@ def test_lengths(emulation, operation, kind):
             assert_same_bits(run(emulation, operation, x, 1), expected(operation, x, 1), f"n={n}, scale {scale}")
 
 
-@pytest.fixture
-def small_blocks(monkeypatch):
-    """Rows count as long sooner: blocks of 64 threads, and parts of 256 elements."""
-    monkeypatch.setattr(_cuda, "MOST_THREADS", 64)
-    monkeypatch.setattr(_cuda, "LEAST_SHARE", 256)
-
-
 @OPERATIONS
 @pytest.mark.parametrize(("n", "enough", "wanted"), [(500, 1, "rows"), (1025, 1, "long"), (5000, 528, "long_")])
 @pytest.mark.usefixtures("small_blocks")

@@ -15,6 +15,7 @@ from stablesoft import _cuda, _cuda_losses
 pytestmark = EMULATED
 REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 KINDS = pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+AROUND = ("_anew", "_finish", "_count", "cross_entropy_sum")  # kernels before and after those that sum rows
 
 
 def pointer(array):
@@ -23,7 +24,7 @@ def pointer(array):
 
 def launch(library, plan, x, y, scratch, operands, wanted=None):
     for kernel, grid, block in plan.launches:
-        assert wanted is None or wanted in kernel or kernel.endswith(("_anew", "_finish", "_count", "_sum")), kernel
+        assert wanted is None or wanted in kernel or kernel.endswith(AROUND), kernel
         assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
         library.launch_loss(
             getattr(library, kernel), *grid, *block, pointer(x), pointer(y), pointer(plan.geometry),
@@ -87,16 +88,13 @@ def test_lengths(emulation, kind):
             check(emulation, x, random.integers(0, n, 5), 1, f"n={n}, scale {scale}", reduction="none")
 
 
-@pytest.fixture
-def small_blocks(monkeypatch):
-    """Rows count as long sooner: blocks of 64 threads."""
-    monkeypatch.setattr(_cuda, "MOST_THREADS", 64)
-
-
-@pytest.mark.parametrize(("n", "wanted"), [(7, "rows"), (500, "rows"), (1025, "long"), (5000, "long")])
+@pytest.mark.parametrize(("n", "enough", "wanted"), [(7, 1, "rows"), (500, 1, "rows"), (1025, 1, "long"),
+                                                     (5000, 1, "long"), (2500, 528, "long_")])  # fmt: skip
 @REDUCTIONS
 @pytest.mark.usefixtures("small_blocks")
-def test_hard_rows(emulation, dtype, n, wanted, reduction):
+def test_hard_rows(emulation, dtype, n, enough, wanted, reduction, monkeypatch):
+    """A block to a row, and rows that several blocks share; `enough` is how many blocks the device wants."""
+    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
     x = tiled(dtype, 90, n)
     labels = np.random.default_rng(n).integers(0, n, 90)
     check(emulation, x, labels, 1, wanted, wanted, reduction=reduction)
@@ -106,21 +104,45 @@ def test_hard_rows(emulation, dtype, n, wanted, reduction):
     check(emulation, x[::-1, ::-1], labels, 1, f"{wanted}, backwards", wanted, reduction=reduction)
 
 
-@pytest.mark.parametrize("n", [2, 21, 70, 1100])
+@pytest.mark.parametrize(("n", "wanted"), [(2, "columns"), (21, "columns"), (70, "columns"), (1100, "columns"),
+                                           (2500, "columns_")])  # fmt: skip
 @pytest.mark.usefixtures("small_blocks")
-def test_columns(emulation, dtype, n):
+def test_columns(emulation, dtype, n, wanted):
     x = aligned((n, 90), dtype)
     x[...] = tiled(dtype, 90, n).T
     labels = np.random.default_rng(n).integers(0, n, 90)
-    check(emulation, x, labels, 0, "columns", "columns", ignore_index=1)
+    check(emulation, x, labels, 0, "columns", wanted, ignore_index=1)
     images = x.reshape(n, 9, 10).transpose(1, 0, 2)
     check(emulation, images, labels.reshape(9, 10), 1, "images", reduction="sum")
 
 
-@REDUCTIONS
-@pytest.mark.parametrize("n", [21, 1100, 6000])
+@KINDS
+def test_real_blocks(emulation, kind):
+    """The sizes of a device, once: few huge rows, whose blocks leave parts, and tall columns."""
+    random = np.random.default_rng(8)
+    for shape, axis, wanted in (((2, 100_000), 1, "long_"), ((20_000, 40), 0, "columns_")):
+        x = aligned(shape, kind)
+        x[...] = random.normal(0, 5, shape)
+        labels = random.integers(0, shape[axis], shape[1 - axis])
+        for options in ({}, {"reduction": "none"}, {"ignore_index": int(labels[1])}):
+            check(emulation, x, labels, axis, shape, wanted, **options)
+
+
 @pytest.mark.usefixtures("small_blocks")
-def test_options(emulation, dtype, n, reduction):
+def test_parts_of_many_rows(emulation, dtype, monkeypatch):
+    """Parts of rows lie behind the partial sums of losses."""
+    monkeypatch.setattr(_cuda_losses, "MOST_ADDED", 20)
+    x = aligned((2500, 90), dtype)
+    x[...] = tiled(dtype, 90, 2500).T
+    for options in ({}, {"reduction": "sum"}, {"ignore_index": 7, "z_loss": 0.1}):
+        check(emulation, np.nan_to_num(x, nan=1.0, posinf=2.0), np.arange(90) * 9, 0, options, "columns_", **options)
+
+
+@REDUCTIONS
+@pytest.mark.parametrize(("n", "enough"), [(21, 1), (1100, 1), (1100, 528)])
+@pytest.mark.usefixtures("small_blocks")
+def test_options(emulation, dtype, n, enough, reduction, monkeypatch):
+    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
     random = np.random.default_rng(n)
     x = tiled(dtype, 60, n)
     labels = random.integers(0, n, 60)
@@ -144,11 +166,12 @@ def test_labels(emulation, kind):
     check(emulation, x, labels, 1, kind, ignore_index=int(labels[3]))
 
 
-@pytest.mark.parametrize("n", [21, 5000])
+@pytest.mark.parametrize(("n", "enough"), [(21, 1), (5000, 1), (2500, 528)])
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.usefixtures("small_blocks")
-def test_bad_labels(emulation, dtype, n, axis):
+def test_bad_labels(emulation, dtype, n, enough, axis, monkeypatch):
     """NaN in their rows, and nowhere else; no mean over them is a number."""
+    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
     x = aligned((40, n) if axis else (n, 40), dtype)
     x[...] = np.random.default_rng(3).normal(size=x.shape)
     labels = np.random.default_rng(4).integers(0, n, 40)
@@ -204,9 +227,10 @@ def doubtful(tmp_path_factory):
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
 
 
-@pytest.mark.parametrize("n", [7, 500, 1025])
+@pytest.mark.parametrize(("n", "enough"), [(7, 1), (500, 1), (1025, 1), (3000, 528)])
 @pytest.mark.usefixtures("small_blocks")
-def test_exact_sums(doubtful, dtype, n):
+def test_exact_sums(doubtful, dtype, n, enough, monkeypatch):
+    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
     x = tiled(dtype, 90, n)
     finite = np.isfinite(np.asarray(stablesoft.logsumexp(x, axis=1)))
     labels = np.random.default_rng(n).integers(0, n, 90)

@@ -12,7 +12,7 @@ from test_reproducibility import assert_same_bits  # noqa: E402
 
 import stablesoft  # noqa: E402
 from emulation import EMULATED, OPERATIONS, aligned  # noqa: E402
-from stablesoft import _cuda, _cupy, _cupy_losses  # noqa: E402
+from stablesoft import _cuda, _cupy, _cupy_losses, caffe  # noqa: E402
 
 pytestmark = [pytest.mark.cuda, *EMULATED]
 
@@ -240,6 +240,27 @@ def test_cross_entropy(device, kind, return_grad, reduction):
     assert device.made
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_few_huge_rows(device, kind):
+    """Blocks that share a row leave their parts in the scratch memory."""
+    random = np.random.default_rng(4)
+    rows = random.normal(0, 3, (2, 9000)).astype(kind)
+    for x, axis in ((rows, 1), (np.repeat(rows.T[:5000], 20, axis=1), 0)):
+        labels = random.integers(0, x.shape[axis], x.shape[1 - axis])
+        for options in ({"reduction": "none"}, {"ignore_index": int(labels[0])}):
+            for return_grad in (False, True):
+                want = stablesoft.softmax_cross_entropy(x, labels, axis, return_grad=return_grad, **options)
+                device.made.clear()
+                got = stablesoft.softmax_cross_entropy(
+                    hosted(x), hosted(labels), axis, return_grad=return_grad, **options
+                )
+                same_loss(got, want, (axis, options))
+                steps = [name.rpartition("_")[2] for name in device.made]
+                assert [step for step in steps if step in ("sum", "conclude", "write")] == (
+                    ["sum", "conclude", "write"][: 3 if return_grad else 2]
+                )
+
+
 @pytest.mark.usefixtures("device")
 def test_one_row():
     x, label = np.array([1.0, 2.0, 0.5]), np.array(1)
@@ -247,6 +268,52 @@ def test_one_row():
         options = {"reduction": reduction, "return_grad": True}
         got = stablesoft.softmax_cross_entropy(hosted(x), hosted(label), **options)
         same_loss(got, stablesoft.softmax_cross_entropy(x, label, **options), reduction)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("normalization", caffe.NORMALIZATIONS)
+def test_caffe(device, kind, normalization):
+    """Caffe's softmax layer: its four divisors, the largest loss, the factor of the gradient, its shapes of labels."""
+    random = np.random.default_rng(6)
+    images, flat = random.normal(0, 60, (3, 7, 4, 5)).astype(kind), random.normal(0, 60, (9, 1000)).astype(kind)
+    for x, shape, axis in ((images, (3, 1, 4, 5), 1), (images, (3, 20), 1), (images, (3, 7, 4), -1), (flat, (9, 1), 1)):
+        labels = random.integers(0, x.shape[axis], shape)
+        for options in ({}, {"clamp": False, "loss_weight": -0.3}, {"ignore_label": int(labels.flat[0])}):
+            for more in ({}, {"return_grad": True}, {"return_grad": True, "return_prob": True, "loss_weight": 3.0}):
+                options = {**options, **more, "axis": axis, "normalization": normalization}
+                want = caffe.softmax_with_loss(x, labels, **options)
+                got = caffe.softmax_with_loss(hosted(x), hosted(labels), **options)
+                same_loss(got, want, (shape, options))
+    everywhere = {"ignore_label": 2, "normalization": normalization, "return_grad": True}
+    want = caffe.softmax_with_loss(flat, np.full(9, 2), **everywhere)
+    same_loss(caffe.softmax_with_loss(hosted(flat), hosted(np.full(9, 2)), **everywhere), want, "nothing counts")
+    assert not [name for name in device.made if not name.startswith(("cross_entropy", "softmax"))]
+    device.made.clear()
+    caffe.softmax_with_loss(hosted(flat), hosted(np.zeros(9, int)), normalization=normalization)
+    assert len(device.made) == 3
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("normalization", caffe.NORMALIZATIONS)
+def test_caffe_sigmoid(device, kind, normalization):
+    random = np.random.default_rng(8)
+    x, t = random.normal(0, 30, (3, 7, 50)).astype(kind), random.choice([0.0, 1.0, 0.25, -1.0], (3, 350)).astype(kind)
+    for options in ({}, {"loss_weight": 0.3, "return_grad": True}):
+        want = caffe.sigmoid_cross_entropy_loss(x, t, normalization=normalization, **options)
+        got = caffe.sigmoid_cross_entropy_loss(hosted(x), hosted(t), normalization=normalization, **options)
+        same_loss(got, want, options)
+    assert device.made
+
+
+def test_focal_without_power(device):
+    """A focal loss whose gamma is 0 is a cross-entropy whose mean does not know of the weights."""
+    random = np.random.default_rng(7)
+    x, labels, alpha = random.normal(0, 3, (9, 20)), random.integers(0, 20, 9), random.uniform(0, 2, 20)
+    options = {"gamma": 0.0, "ignore_index": int(labels[0]), "return_grad": True}
+    want = stablesoft.softmax_focal_loss(x, labels, alpha=alpha, **options)
+    got = stablesoft.softmax_focal_loss(hosted(x), hosted(labels), alpha=hosted(alpha), **options)
+    same_loss(got, want, "focal")
+    assert device.made
 
 
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
@@ -281,6 +348,8 @@ def test_checked_labels(device, monkeypatch):
     made = len(device.made)
     with pytest.raises(ValueError, match=r"labels\[2\] is 3, which is not one of the 3 classes"):
         stablesoft.softmax_cross_entropy(hosted(x), hosted(labels))
+    with pytest.raises(ValueError, match=r"label\[2, 0\] is 3, which is not one of the 3 classes"):
+        caffe.softmax_with_loss(hosted(x), hosted(labels.reshape(4, 1)))
     assert len(device.made) == made
     labels[2:] = 1, -5
     same_loss(

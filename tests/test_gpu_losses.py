@@ -4,21 +4,14 @@ import warnings
 
 import numpy as np
 import pytest
-from test_gpu import DEVICES, KINDS, cupy, pytestmark  # noqa: F401
+from test_gpu import DEVICES, KINDS, assert_same_results, check_captured, cupy, fetched, lent, pytestmark  # noqa: F401
 from test_reproducibility import assert_same_bits
 
 import stablesoft
 from emulation import tiled, values
+from stablesoft import caffe
 
 REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
-
-
-def lent(options):
-    return {name: cupy.asarray(one) if isinstance(one, np.ndarray) else one for name, one in options.items()}
-
-
-def fetched(result):
-    return tuple(map(cupy.asnumpy, result)) if isinstance(result, tuple) else (cupy.asnumpy(result),)
 
 
 def check(name, x, targets, *place, what="", **options):
@@ -28,9 +21,7 @@ def check(name, x, targets, *place, what="", **options):
         with np.errstate(over="ignore"):  # a sum beyond float16
             want = function(x, targets, *place, return_grad=return_grad, **options)
         got = function(cupy.asarray(x), cupy.asarray(targets), *place, return_grad=return_grad, **lent(options))
-        want = want if return_grad else (want,)
-        for one, other in zip(fetched(got), want, strict=True):
-            assert_same_bits(one, np.asarray(other), f"{what} {x.shape} {options}")
+        assert_same_results(got, want, f"{what} {x.shape} {options}")
 
 
 @KINDS
@@ -58,6 +49,45 @@ def test_hard_rows(dtype, n):
                   **options)  # fmt: skip
 
 
+@KINDS
+@pytest.mark.parametrize("shape", [(1, 10_000_000), (3, 1_000_003), (50, 70_000)])
+def test_few_huge_rows(kind, shape):
+    """Rows, and columns, that several blocks share."""
+    random = np.random.default_rng(7)
+    x = random.normal(0, 3, shape).astype(kind)
+    labels = random.integers(0, shape[1], shape[0])
+    for options in ({}, {"reduction": "none"}, {"ignore_index": int(labels[0])}, {"z_loss": 1e-3}):
+        check("softmax_cross_entropy", x, labels, what="rows", **options)
+    if shape[0] > 3:
+        check("softmax_cross_entropy", np.ascontiguousarray(x.T), labels, 0, what="columns")
+
+
+@pytest.mark.parametrize("outer", [2, 90])
+def test_hard_huge_rows(dtype, outer):
+    x = tiled(dtype, outer, 50_000)
+    labels = np.random.default_rng(8).integers(0, 50_000, outer)
+    for options in ({}, {"z_loss": 0.25}, {"weight": np.full(50_000, 1e30, dtype)}):
+        check("softmax_cross_entropy", x, labels, what="rows", reduction="none", **options)
+        check("softmax_cross_entropy", np.ascontiguousarray(x.T), labels, 0, what="columns", **options)
+
+
+@KINDS
+@pytest.mark.parametrize("normalization", caffe.NORMALIZATIONS)
+def test_caffe(kind, normalization):
+    random = np.random.default_rng(6)
+    x = random.normal(0, 60, (3, 21, 40, 50)).astype(kind)
+    labels = random.integers(0, 21, (3, 1, 40, 50))
+    for label in (labels, labels.astype("float32")):
+        for options in ({"ignore_label": 2}, {"clamp": False, "loss_weight": -0.3}):
+            named = {**options, "normalization": normalization, "return_grad": True, "return_prob": True}
+            got = caffe.softmax_with_loss(cupy.asarray(x), cupy.asarray(label), **named)
+            assert_same_results(got, caffe.softmax_with_loss(x, label, **named), named)
+    t = random.uniform(0, 1, x.shape).astype(kind)
+    named = {"normalization": normalization, "return_grad": True, "loss_weight": 0.3}
+    got = caffe.sigmoid_cross_entropy_loss(cupy.asarray(x), cupy.asarray(t), **named)
+    assert_same_results(got, caffe.sigmoid_cross_entropy_loss(x, t, **named), named)
+
+
 def test_images(dtype):
     random = np.random.default_rng(5)
     x = random.normal(0, 3, (4, 21, 60, 70)).astype(dtype)
@@ -76,7 +106,7 @@ def test_many_rows(dtype, rows):
         check("softmax_cross_entropy", x, labels, reduction=reduction, ignore_index=2)
 
 
-@pytest.mark.parametrize("n", [21, 300, 3000, 9000])
+@pytest.mark.parametrize("n", [21, 300, 3000, 9000, 40_000])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_bad_labels(dtype, n, axis, monkeypatch):
     random = np.random.default_rng(4)
@@ -118,29 +148,11 @@ def test_sigmoid(kind, reduction):
                   pos_weight=random.uniform(0, 3, x.shape[-1]).astype(kind))  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", [(64, 100), (8, 9000), (20_000, 64)])
+@pytest.mark.parametrize("shape", [(64, 100), (8, 9000), (2, 200_000), (20_000, 64)])
 def test_capture(dtype, shape):
-    """Loss and gradient of a captured call, whose memory belongs to the graph's pool."""
     random = np.random.default_rng(10)
-    x = cupy.asarray(random.normal(size=shape).astype(dtype))
-    labels = random.integers(0, shape[1], shape[0])
-    on_device = cupy.asarray(labels)
-    options = {"return_grad": True, "ignore_index": 3}
-    stablesoft.softmax_cross_entropy(x, on_device, **options)  # loads the kernels
-    stream = cupy.cuda.Stream(non_blocking=True)
-    with stream:
-        stablesoft.softmax_cross_entropy(x, on_device, **options)  # and fills the stream's memory pool
-        stream.begin_capture()
-        result = stablesoft.softmax_cross_entropy(x, on_device, **options)
-        graph = stream.end_capture()
-        for _ in range(2):
-            fresh = random.normal(size=shape).astype(dtype)
-            x.set(fresh)
-            graph.launch()
-            stream.synchronize()
-            want = stablesoft.softmax_cross_entropy(fresh, labels, **options)
-            for one, other in zip(fetched(result), want, strict=True):
-                assert_same_bits(one, np.asarray(other), shape)
+    x, labels = random.normal(size=shape).astype(dtype), random.integers(0, shape[1], shape[0])
+    check_captured(stablesoft.softmax_cross_entropy, x, labels, return_grad=True, ignore_index=3)
 
 
 @pytest.mark.parametrize("operation", ["softmax", "log_softmax"])

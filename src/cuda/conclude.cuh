@@ -15,38 +15,27 @@ typedef struct {
 #define SS_HAS_REST(operation) ((operation) != SS_SOFTMAX)
 #define SS_REDUCES(operation) ((operation) == SS_LOGSUMEXP) /* logmeanexp is logsumexp with a count */
 
-/* The same sum again, exactly, by all threads of the group. One peak stays out: skipped where no other element has its
-   exponent (its term might overflow at this scale), else added like all others and taken off, which is exact. */
-template <class T, int OPERATION, int LANES>
-__noinline__ static vpair exact_sum(const ss_geometry *g, ss_place at, double peak, double shift, double exponent)
+/* The exact sum of term(i) for all i < n, less `out`, by all threads of the group, which all get it: in units of
+   2^exponent, where the terms are in units of 2^unit. */
+template <int LANES, class F>
+static inline vpair add_exactly(int64_t n, int64_t exponent, int64_t unit, F term, vpair out)
 {
-    typedef typename T::real real;
-    typedef arithmetic<real> A;
     typedef group<LANES> lanes;
     __shared__ ss_exact sums[lanes::SLOTS];
     ss_exact *sum = &sums[lanes::slot()];
-    const int64_t whole = (int64_t)exponent;
-    const vi scale = ss_scale_bits(exponent, A::OFFSET);
-    const double lowest = exponent * 0.6931471805599453 - A::reach() + 46.0; /* 2^-1000 of the leading term */
-    const int apart = SS_HAS_REST(OPERATION) && ss_exponent(peak) != exponent;
-    if (lanes::rank() == 0) ss_exact_start(sum, whole);
+    if (lanes::rank() == 0) ss_exact_start(sum, exponent);
     lanes::sync();
-    for (int64_t i = lanes::rank(); i < g->n; i += lanes::size()) {
-        const double value = (double)(real)(element_of<T>(*g, at.x, i) - (real)shift);
-        if ((apart && value == peak) || !(value > lowest)) continue;
-        const vpair term = A::pair(A::term(value, scale));
-        ss_exact_add(sum, term.hi, whole - A::OFFSET);
-        ss_exact_add(sum, term.lo, whole - A::OFFSET);
+    for (int64_t i = lanes::rank(); i < n; i += lanes::size()) {
+        const vpair its = term(i);
+        ss_exact_add(sum, its.hi, unit);
+        ss_exact_add(sum, its.lo, unit);
     }
     lanes::sync();
     if (lanes::rank() == 0) {
-        if (SS_HAS_REST(OPERATION) && !apart) {
-            const vpair term = A::pair(A::term(peak, scale));
-            ss_exact_add(sum, -term.hi, whole - A::OFFSET);
-            ss_exact_add(sum, -term.lo, whole - A::OFFSET);
-        }
+        ss_exact_add(sum, -out.hi, unit);
+        ss_exact_add(sum, -out.lo, unit);
         double hi, lo;
-        ss_exact_result(sum, whole, &hi, &lo);
+        ss_exact_result(sum, exponent, &hi, &lo);
         sum->digit[0] = v_int(hi);
         sum->digit[1] = v_int(lo);
     }
@@ -54,6 +43,26 @@ __noinline__ static vpair exact_sum(const ss_geometry *g, ss_place at, double pe
     const vpair total = ss_pair(v_dbl(sum->digit[0]), v_dbl(sum->digit[1]));
     lanes::sync();
     return total;
+}
+
+/* The same sum again, exactly. One peak stays out: skipped where no other element has its exponent (its term might
+   overflow at this scale), else added like all others and taken off, which is exact. */
+template <class T, int OPERATION, int LANES>
+__noinline__ static vpair exact_sum(const ss_geometry *g, ss_place at, double peak, double shift, double exponent)
+{
+    typedef typename T::real real;
+    typedef arithmetic<real> A;
+    const vpair none = {0.0, 0.0};
+    const vi scale = ss_scale_bits(exponent, A::OFFSET);
+    const double lowest = exponent * 0.6931471805599453 - A::reach() + 46.0; /* 2^-1000 of the leading term */
+    const int apart = SS_HAS_REST(OPERATION) && ss_exponent(peak) != exponent;
+    return add_exactly<LANES>(
+        g->n, (int64_t)exponent, (int64_t)exponent - A::OFFSET,
+        [&](int64_t i) {
+            const double value = (double)(real)(element_of<T>(*g, at.x, i) - (real)shift);
+            return (apart && value == peak) || !(value > lowest) ? none : A::pair(A::term(value, scale));
+        },
+        SS_HAS_REST(OPERATION) && !apart ? A::pair(A::term(peak, scale)) : none);
 }
 
 /* FN(logarithm), but for the ladder. */

@@ -19,7 +19,7 @@ typedef struct {
 
 /* Pointers that a loss has beside logits and gradient (NULL: not wanted). */
 typedef struct {
-    double *scratch;       /* four numbers of `counted`, then the losses of rows, or partial sums */
+    double *scratch;       /* four numbers of `counted`, then the losses of rows, partial sums of them, parts of rows */
     const char *labels;    /* or the targets */
     const char *weights;   /* one for each class, or for each element; or NULL */
     const char *positives; /* pos_weight, or NULL */
@@ -140,7 +140,7 @@ static inline void finish_items(const ss_loss_arrays &a, const ss_loss_options &
     *(typename T::stored *)a.value = T::put(value);
 }
 
-/* ---- rows with labels: their losses lie behind the head of the scratch, and partial sums behind those ---- */
+/* ---- rows with labels: in the scratch, their losses lie behind the head, and partial sums behind those ---- */
 
 static inline void sum_items(const ss_loss_arrays &a, const ss_geometry &g)
 {
@@ -149,6 +149,12 @@ static inline void sum_items(const ss_loss_arrays &a, const ss_geometry &g)
     for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < g.rows; i += (int64_t)gridDim.x * blockDim.x)
         add_item(&mine, items[i]);
     leave_items(a.scratch + SS_SCRATCH_HEAD + g.rows, mine);
+}
+
+/* What blocks that share a row leave (stream.cuh). */
+static inline double *parts_behind(const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o)
+{
+    return a.scratch + SS_SCRATCH_HEAD + (o.summed ? g.rows + o.blocks * SS_PER_BLOCK : 0);
 }
 
 template <class T>

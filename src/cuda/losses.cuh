@@ -140,9 +140,9 @@ template <class T> static inline int item_is_marked(const ss_loss_arrays &a, con
 
 /* ---- the gradient ---- */
 
-/* The whole row, from its terms computed again. */
+/* Of elements [first, last), from their terms computed again. */
 template <class T, int LANES, int CHUNKS>
-static inline void write_slopes(const ss_geometry &g, ss_place at, int64_t n, const ss_slope &by)
+static inline void write_slopes(const ss_geometry &g, ss_place at, int64_t first, int64_t last, const ss_slope &by)
 {
     typedef typename T::real real;
     typedef arithmetic<real> A;
@@ -150,8 +150,8 @@ static inline void write_slopes(const ss_geometry &g, ss_place at, int64_t n, co
     const int plain = by.kind == SS_PLAIN;
     const vi scale = ss_scale_bits(plain ? by.unit : 0.0, A::OFFSET);
     const double lowest = plain ? by.peak - A::reach() : 0.0;
-    items<T, CHUNKS> mine = {0, n, group<LANES>::rank(), group<LANES>::size(), (int)g.vector};
-    for (; mine.first < n; mine.first += (int64_t)COUNT * mine.size) {
+    items<T, CHUNKS> mine = {first, last, group<LANES>::rank(), group<LANES>::size(), (int)g.vector};
+    for (; mine.first < last; mine.first += (int64_t)COUNT * mine.size) {
         real value[COUNT];
         typename T::stored result[COUNT];
         mine.load(g, at.x, value);
@@ -166,35 +166,86 @@ static inline void write_slopes(const ss_geometry &g, ss_place at, int64_t n, co
     }
 }
 
-/* ---- whole rows that do not fit into registers, and all that is not the common case ---- */
+/* ---- rows that do not fit into registers, and all that is not the common case ---- */
 
 /* Nothing is read where the label has no weight. */
+static inline int64_t length_for_label(const ss_geometry &g, const ss_row_label &mine)
+{
+    return mine.weight != 0.0 ? g.n : 0;
+}
+
 template <class T, int LANES, int CHUNKS>
 static inline ss_row_sum sum_for_label(const ss_geometry &g, ss_place at, const ss_row_label &mine)
 {
     typedef typename T::real real;
-    const int64_t n = mine.weight != 0.0 ? g.n : 0;
+    const int64_t n = length_for_label(g, mine);
     const partial<real> part = read_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(g, at.x, 0, n, 0.0);
-    return conclude_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(g, at, n,
-                                                             join_parts<real, SS_CROSS_ENTROPY, LANES>(part));
+    return conclude_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(
+        g, at, n, join_parts<real, SS_CROSS_ENTROPY, LANES>(part), emptied_by(group<LANES>::size(), n));
 }
 
-template <class T, int LANES, int CHUNKS>
-static inline void label_stream(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
-                                const ss_loss_options &o)
+/* Puts the loss of the group's row, and returns the slope. sum(row, at, label): the sum for the label. */
+template <class T, int LANES, class F>
+static inline ss_slope put_loss(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
+                                const ss_loss_options &o, F sum)
 {
     const int64_t row = group<LANES>::row();
     const int here = row < g.rows;
     const ss_place at = place_of(g, x, y, here ? row : 0);
     ss_row_label mine = {0, 0.0, 0};
     if (here) mine = label_of_row(a, o, g.n, row);
-    const ss_row_sum sum = sum_for_label<T, LANES, CHUNKS>(g, at, mine);
+    const ss_row_sum its = sum(row, at, mine);
     const vpair scale = scale_of(a, o);
     ss_slope found;
-    const double item = loss_of_row<T>(&g, at.x, &o, &sum, &mine, &scale, y != NULL, &found);
+    const double item = loss_of_row<T>(&g, at.x, &o, &its, &mine, &scale, y != NULL, &found);
     const ss_slope by = found; /* in registers again */
     if (here && group<LANES>::rank() == 0) put_item<T>(a, o, row, item, by.kind == SS_ANEW);
-    if (here && y && by.kind != SS_ANEW) write_slopes<T, LANES, 2>(g, at, g.n, by);
+    return by;
+}
+
+/* One launch: whole rows. */
+template <class T, int LANES, int CHUNKS>
+static inline void label_stream(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
+                                const ss_loss_options &o)
+{
+    const ss_slope by = put_loss<T, LANES>(x, y, a, g, o, [&](int64_t, ss_place at, const ss_row_label &label) {
+        return sum_for_label<T, LANES, CHUNKS>(g, at, label);
+    });
+    const int64_t row = group<LANES>::row();
+    if (row < g.rows && y && by.kind != SS_ANEW) write_slopes<T, LANES, 2>(g, place_of(g, x, y, row), 0, g.n, by);
+}
+
+/* Three launches, as in stream.cuh; two where there is no gradient. */
+template <class T, int LANES, int CHUNKS>
+static inline void label_parts_sum(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
+                                   const ss_loss_options &o)
+{
+    const int64_t row = group<LANES>::row();
+    const int wanted = row < g.rows && label_of_row(a, o, g.n, row).weight != 0.0;
+    parts_sum<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(x, y, parts_behind(a, g, o), g, wanted);
+}
+
+template <class T, int LANES, int CHUNKS>
+static inline void label_parts_conclude(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
+                                        const ss_loss_options &o)
+{
+    double *parts = parts_behind(a, g, o);
+    const ss_slope by = put_loss<T, LANES>(x, y, a, g, o, [&](int64_t row, ss_place at, const ss_row_label &label) {
+        return join_blocks<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(g, at, row, length_for_label(g, label), parts);
+    });
+    const int64_t row = group<LANES>::row();
+    if (row < g.rows && y && group<LANES>::rank() == 0) *end_of<ss_slope>(parts, g, row) = by;
+}
+
+template <class T, int LANES>
+static inline void label_parts_write(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
+                                     const ss_loss_options &o)
+{
+    const int64_t row = group<LANES>::row();
+    if (row >= g.rows) return;
+    const ss_stretch mine = stretch_of_block(g);
+    const ss_slope by = *end_of<ss_slope>(parts_behind(a, g, o), g, row);
+    if (by.kind != SS_ANEW) write_slopes<T, LANES, 2>(g, place_of(g, x, y, row), mine.first, mine.last, by);
 }
 
 /* ---- rows in registers, the common case ---- */
@@ -209,7 +260,7 @@ __noinline__ static void label_again(const char *x, char *y, const ss_loss_array
 template <class T, int LANES>
 __noinline__ static void write_again(const ss_geometry *g, ss_place at, const ss_slope *by)
 {
-    write_slopes<T, LANES, 1>(*g, at, g->n, *by);
+    write_slopes<T, LANES, 1>(*g, at, 0, g->n, *by);
 }
 
 /* What all threads have to know of an ordinary row's slope. */
@@ -245,7 +296,6 @@ static inline void label_rows(const char *x, char *y, const ss_loss_arrays &a, c
                               const ss_loss_options &o)
 {
     typedef typename T::real real;
-    typedef arithmetic<real> A;
     typedef group<LANES> lanes;
     enum { COUNT = items<T, CHUNKS>::COUNT };
     const int64_t row = lanes::row();
@@ -263,51 +313,26 @@ static inline void label_rows(const char *x, char *y, const ss_loss_arrays &a, c
     }
     const double at_label = (double)element_of<T>(g, at.x, label.at);
 
-    ss_peaks<real> top = {-(real)INFINITY, -(real)INFINITY};
-#pragma unroll
-    for (int v = 0; v < COUNT; v++) {
-        top.second = larger(top.second, smaller(top.first, value[v]));
-        top.first = larger(top.first, value[v]);
-    }
-    top = lanes::reduce(top, join_peaks<real>);
-
-    vm certain = 0;
-    if (in_range(top.first, top.second) && o.z_loss == 0.0) {
-        ss_row_sum sum;
-        sum.peak = (double)top.first;
-        sum.shift = 0.0;
-        sum.error = A::error_of_registers();
-        const double bound = (double)top.second, lowest = bound - A::reach();
-        sum.exponent = ss_exponent(bound);
-        const vi scale = ss_scale_bits(sum.exponent, A::OFFSET);
-        typename A::sum running = A::start();
-        typename A::term_type terms[COUNT];
-#pragma unroll
-        for (int v = 0; v < COUNT; v++) {
-            terms[v] = A::term(v_max(lowest, (double)smaller(top.second, value[v])), scale);
-            A::add(&running, terms[v]);
+    ss_row_sum sum;
+    typename arithmetic<real>::term_type terms[COUNT];
+    vm certain = o.z_loss == 0.0 && sum_in_registers<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(value, &sum, terms);
+    if (certain) {
+        ss_kept_slope slope;
+        if (LANES != WHOLE_BLOCK || threadIdx.x < SS_WARP) {
+            ss_slope by;
+            const double item = loss_of_label<real>(sum, at_label, label.weight, scale_of(a, o), 0.0, y != NULL, &by);
+            slope.anew = by.kind == SS_ANEW;
+            if (lanes::rank() == 0) put_item<T>(a, o, row, item, slope.anew);
+            slope.factor = by.factor;
+            slope.mine = by.mine;
+            slope.kept = by.kept;
         }
-        sum.total = A::pair(lanes::reduce(A::end(&running), A::join));
-        sum.total = ss_pair_sub(sum.total, A::pair(A::term(bound, ss_scale_bits(sum.exponent, 0))));
-        sum.total = canonical_total<real>(&sum, &certain); /* not so where an element is NaN */
-        if (certain) {
-            ss_kept_slope slope;
-            if (LANES != WHOLE_BLOCK || threadIdx.x < SS_WARP) {
-                ss_slope by;
-                const double item =
-                    loss_of_label<real>(sum, at_label, label.weight, scale_of(a, o), 0.0, y != NULL, &by);
-                slope.anew = by.kind == SS_ANEW;
-                if (lanes::rank() == 0) put_item<T>(a, o, row, item, slope.anew);
-                slope.factor = by.factor;
-                slope.mine = by.mine;
-                slope.kept = by.kept;
-            }
-            if (!y) return;
-            slope = lanes::from_first(slope);
-            if (slope.anew) return;
-            certain = slope.kept;
-            if (certain) write_kept<T, CHUNKS>(g, at, mine, value, terms, sum.exponent, top.first, slope, label.at);
-        }
+        if (!y) return;
+        slope = lanes::from_first(slope);
+        if (slope.anew) return;
+        certain = slope.kept;
+        if (certain)
+            write_kept<T, CHUNKS>(g, at, mine, value, terms, sum.exponent, (real)sum.peak, slope, label.at);
     }
     if (!certain) label_again<T, LANES>(x, y, &a, &g, &o);
 }

@@ -66,38 +66,21 @@ template <class T, class lanes> static inline void write_special(const option_ro
     }
 }
 
-/* The exact sum of all terms, or of all but one peak; needed by all threads. */
-template <class T, class lanes>
+/* The sum of all terms, or of all but one peak; needed by all threads. */
+template <class T, int LANES>
 static inline vpair option_sum(const option_row<T> &row, const ss_quotient &by, double peak, int64_t exponent)
 {
-    __shared__ ss_exact sums[lanes::SLOTS];
-    ss_exact *sum = &sums[lanes::slot()];
     /* at a scale far below its own the peak's term might overflow: no other element has its exponent then */
     const int apart = row.o.logarithm && exponent != 0;
-    if (lanes::rank() == 0) ss_exact_start(sum, exponent);
-    lanes::sync();
-    for (int64_t i = lanes::rank(); i < row.g.n; i += lanes::size()) {
-        const double x = row.value(i);
-        if (apart && x == peak) continue;
-        const vpair term = row.term(i, x, by);
-        ss_exact_add(sum, term.hi, exponent - SS_QUOTIENT_OFFSET);
-        ss_exact_add(sum, term.lo, exponent - SS_QUOTIENT_OFFSET);
-    }
-    lanes::sync();
-    if (lanes::rank() == 0) {
-        if (row.o.logarithm && !apart) {
-            double hi, lo;
-            ss_divide_tile(&by, 1, &peak, 1, &hi, &lo);
-            ss_exact_add(sum, -hi, exponent - SS_QUOTIENT_OFFSET);
-            ss_exact_add(sum, -lo, exponent - SS_QUOTIENT_OFFSET);
-        }
-        double hi, lo;
-        ss_exact_result(sum, exponent, &hi, &lo);
-        sum->digit[0] = v_int(hi);
-        sum->digit[1] = v_int(lo);
-    }
-    lanes::sync();
-    const vpair total = ss_pair(v_dbl(sum->digit[0]), v_dbl(sum->digit[1]));
+    vpair out = {0.0, 0.0};
+    if (row.o.logarithm && !apart) ss_divide_tile(&by, 1, &peak, 1, &out.hi, &out.lo);
+    const vpair total = add_exactly<LANES>(
+        row.g.n, exponent, exponent - SS_QUOTIENT_OFFSET,
+        [&](int64_t i) {
+            const double x = row.value(i);
+            return apart && x == peak ? ss_pair(0.0, 0.0) : row.term(i, x, by);
+        },
+        out);
     return total.hi != 0.0 ? ss_canonical_round(total, SS_CANONICAL_BITS_PAIR) : total;
 }
 
@@ -130,7 +113,7 @@ static inline void with_options(const char *x, char *y, const char *mask, const 
     ss_quotient by = ss_quotient_of(row.infinite ? 0.0 : peak, o.temperature);
     if (o.logarithm) by.bound = fmax(ss_divide(&by, peaks.top.second).hi, SS_QUOTIENT_LOWEST);
     const double exponent = ss_exponent(by.bound);
-    const vpair total = option_sum<T, lanes>(row, by, peak, (int64_t)exponent);
+    const vpair total = option_sum<T, LANES>(row, by, peak, (int64_t)exponent);
     const vpair factor = o.logarithm ? ss_log_excess(0.0, total, exponent) : ss_reciprocal(total);
     lanes::sync(); /* y may be x, which all have read by now */
     for (int64_t i = lanes::rank(); i < g.n; i += lanes::size()) {

@@ -5,8 +5,8 @@ enum { SS_CUDA_DIMS = 6 };
 
 /* As ss_job of kernels.h: strides are in bytes, rows run in C order over the kept dimensions, elements of a row over
    the reduced ones. `vector`: rows lie contiguous, start at multiples of 16 bytes, and are as long. count: what the
-   sum is divided by, 1 or n. parts: blocks that share a row; share: elements of such a block; ladder_share: rows of
-   the ladder's. emptied: at most so often does a thread of a stream empty its accumulator. */
+   sum is divided by, 1 or n. parts: blocks that share a row; share: elements of such a block; emptied: at most so often
+   does one of its threads empty its accumulator. ladder_share: rows of a block of the ladder's. */
 typedef struct {
     int64_t rows, n, count, vector, parts, share, ladder_share, emptied, kept, reduced;
     int64_t kept_shape[SS_CUDA_DIMS], kept_x[SS_CUDA_DIMS], kept_y[SS_CUDA_DIMS];

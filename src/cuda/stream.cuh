@@ -143,16 +143,24 @@ __noinline__ static partial<typename T::real> read_shifted(const ss_geometry *g,
     return join_parts<typename T::real, OPERATION, LANES>(read_part<T, OPERATION, LANES, CHUNKS>(*g, x, 0, n, shift));
 }
 
-/* From the sum of a whole row to what its elements need; a row with a huge peak is read once more for that. */
+/* At most so often does each of so many threads empty its accumulator while they read n elements. */
+static inline double emptied_by(int threads, int64_t n)
+{
+    return (double)((unsigned)n / (unsigned)(SS_MOST * threads) + 2u);
+}
+
+/* From the sum of a whole row, which was made by threads that emptied their accumulators so often, to what its elements
+   need; a row with a huge peak is read once more for that. */
 template <class T, int OPERATION, int LANES, int CHUNKS>
-static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_t n, partial<typename T::real> all)
+static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_t n, partial<typename T::real> all,
+                                       double emptied)
 {
     typedef typename T::real real;
     ss_row_sum sum;
     sum.peak = (double)all.peak;
     sum.shift = 0.0;
     sum.special = 0;
-    sum.error = arithmetic<real>::error_of_stream((double)g.emptied);
+    sum.error = arithmetic<real>::error_of_stream(emptied);
     const int huge = fabs(sum.peak) > SS_HUGE && fabs(sum.peak) < INFINITY;
     if (group<LANES>::any(huge)) {
         const double shift = huge ? sum.peak : 0.0;
@@ -160,6 +168,7 @@ static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_
         if (huge) {
             all = again;
             sum.shift = shift;
+            sum.error = arithmetic<real>::error_of_stream(emptied_by(group<LANES>::size(), n));
         }
     }
     const int usable = in_range(all.peak, all.bound);
@@ -211,77 +220,86 @@ static inline void stream(const char *x, char *y, const ss_geometry &g)
     const ss_place at = place_of(g, x, y, here ? row : 0);
     const partial<typename T::real> mine = read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, 0, n, 0.0);
     const ss_row_sum sum = conclude_part<T, OPERATION, LANES, CHUNKS>(
-        g, at, n, join_parts<typename T::real, OPERATION, LANES>(mine));
+        g, at, n, join_parts<typename T::real, OPERATION, LANES>(mine), emptied_by(group<LANES>::size(), n));
     if (!SS_REDUCES(OPERATION))
         write_part<T, OPERATION, LANES, 2>(g, at, 0, n, sum);
     else if (here && group<LANES>::rank() == 0)
         write_value<T>(at.y, sum);
 }
 
-/* Three launches. `parts` holds 4 doubles for each block and row, then 6 for each row. */
-template <class T, int OPERATION, int LANES, int CHUNKS>
-static inline void parts_sum(const char *x, char *y, double *parts, const ss_geometry &g)
+/* Three launches. `parts` holds what the blocks leave: a partial sum for each block and row, then what each row's last
+   launch has to know of it, in SS_PER_PART and SS_PER_ROW doubles. */
+enum { SS_PER_PART = 4, SS_PER_ROW = 10 };
+
+template <class real> static inline partial<real> *part_of(double *parts, const ss_geometry &g, int block, int64_t row)
 {
-    typedef typename T::real real;
-    const int64_t row = group<LANES>::row(), first = blockIdx.y * g.share;
-    const int here = row < g.rows;
-    const int64_t last = !here ? first : first + g.share < g.n ? first + g.share : g.n;
-    const ss_place at = place_of(g, x, y, here ? row : 0);
-    const partial<real> sum = join_parts<real, OPERATION, LANES>(
-        read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, first, last, 0.0));
-    if (here && group<LANES>::rank() == 0) {
-        double *its = parts + (blockIdx.y * g.rows + row) * 4;
-        its[0] = (double)sum.peak;
-        its[1] = (double)sum.bound;
-        its[2] = sum.total.hi;
-        its[3] = sum.total.lo;
-    }
+    static_assert(sizeof(partial<real>) <= SS_PER_PART * sizeof(double), "it takes its place");
+    return (partial<real> *)(parts + (block * g.rows + row) * SS_PER_PART);
 }
 
-/* At least as many threads to a row as it has parts. */
+template <class A> static inline A *end_of(double *parts, const ss_geometry &g, int64_t row)
+{
+    static_assert(sizeof(A) <= SS_PER_ROW * sizeof(double), "it takes its place");
+    return (A *)(parts + g.parts * g.rows * SS_PER_PART + row * SS_PER_ROW);
+}
+
+/* Elements of a row that are this block's: [first, last). */
+typedef struct {
+    int64_t first, last;
+} ss_stretch;
+
+static inline ss_stretch stretch_of_block(const ss_geometry &g)
+{
+    const int64_t first = blockIdx.y * g.share, last = first + g.share;
+    const ss_stretch mine = {first, last < g.n ? last : g.n};
+    return mine;
+}
+
+/* `wanted`: the row's sum is, else nothing is read. */
 template <class T, int OPERATION, int LANES, int CHUNKS>
-static inline void parts_conclude(const char *x, char *y, double *parts, const ss_geometry &g)
+static inline void parts_sum(const char *x, char *y, double *parts, const ss_geometry &g, int wanted = 1)
 {
     typedef typename T::real real;
     const int64_t row = group<LANES>::row();
     const int here = row < g.rows;
     const ss_place at = place_of(g, x, y, here ? row : 0);
+    const ss_stretch mine = stretch_of_block(g);
+    const partial<real> sum = join_parts<real, OPERATION, LANES>(
+        read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, mine.first, here && wanted ? mine.last : mine.first, 0.0));
+    if (here && group<LANES>::rank() == 0) *part_of<real>(parts, g, blockIdx.y, row) = sum;
+}
+
+/* The sum of a row of n elements, or of none, from what its blocks have left; at least as many threads as those. */
+template <class T, int OPERATION, int LANES, int CHUNKS>
+static inline ss_row_sum join_blocks(const ss_geometry &g, ss_place at, int64_t row, int64_t n, double *parts)
+{
+    typedef typename T::real real;
     partial<real> sum = {-(real)INFINITY, -(real)INFINITY, {0.0, 0.0}};
-    if (here && group<LANES>::rank() < g.parts) {
-        const double *its = parts + (group<LANES>::rank() * g.rows + row) * 4;
-        sum.peak = (real)its[0];
-        sum.bound = (real)its[1];
-        sum.total = ss_pair(its[2], its[3]);
-    }
-    const ss_row_sum end = conclude_part<T, OPERATION, LANES, CHUNKS>(
-        g, at, here ? g.n : 0, join_parts<real, OPERATION, LANES>(sum));
+    if (n > 0 && group<LANES>::rank() < g.parts) sum = *part_of<real>(parts, g, group<LANES>::rank(), row);
+    return conclude_part<T, OPERATION, LANES, CHUNKS>(g, at, n, join_parts<real, OPERATION, LANES>(sum),
+                                                      (double)g.emptied);
+}
+
+template <class T, int OPERATION, int LANES, int CHUNKS>
+static inline void parts_conclude(const char *x, char *y, double *parts, const ss_geometry &g)
+{
+    const int64_t row = group<LANES>::row();
+    const int here = row < g.rows;
+    const ss_place at = place_of(g, x, y, here ? row : 0);
+    const ss_row_sum end = join_blocks<T, OPERATION, LANES, CHUNKS>(g, at, row, here ? g.n : 0, parts);
     if (!here || group<LANES>::rank() != 0) return;
-    if (SS_REDUCES(OPERATION)) {
+    if (SS_REDUCES(OPERATION))
         write_value<T>(at.y, end);
-        return;
-    }
-    double *its = parts + g.parts * g.rows * 4 + row * 6;
-    its[0] = end.peak;
-    its[1] = end.shift;
-    its[2] = end.exponent;
-    its[3] = end.hi;
-    its[4] = end.lo;
-    its[5] = (double)end.special;
+    else
+        *end_of<ss_row_sum>(parts, g, row) = end;
 }
 
 template <class T, int OPERATION, int LANES>
-static inline void parts_write(const char *x, char *y, const double *parts, const ss_geometry &g)
+static inline void parts_write(const char *x, char *y, double *parts, const ss_geometry &g)
 {
-    const int64_t row = group<LANES>::row(), first = blockIdx.y * g.share;
+    const int64_t row = group<LANES>::row();
     if (row >= g.rows) return;
-    const double *its = parts + g.parts * g.rows * 4 + row * 6;
-    ss_row_sum end;
-    end.peak = its[0];
-    end.shift = its[1];
-    end.exponent = its[2];
-    end.hi = its[3];
-    end.lo = its[4];
-    end.special = its[5] != 0.0;
-    const int64_t last = first + g.share < g.n ? first + g.share : g.n;
-    write_part<T, OPERATION, LANES, 2>(g, place_of(g, x, y, row), first, last, end);
+    const ss_stretch mine = stretch_of_block(g);
+    const ss_row_sum end = *end_of<ss_row_sum>(parts, g, row);
+    write_part<T, OPERATION, LANES, 2>(g, place_of(g, x, y, row), mine.first, mine.last, end);
 }
