@@ -62,7 +62,7 @@ cdef extern from "margins.h":
         Py_ssize_t terms, length
         double *hi
         double *lo
-    ctypedef struct ss_errors:
+    ctypedef struct ss_sizes:
         const double *values
         const double *left
         const double *right
@@ -71,15 +71,18 @@ cdef extern from "margins.h":
         const int64_t *column
         const double *in_row
         const double *in_column
-        double *rows
-        double *columns
-        double *room
-    void ss_sum_errors(const ss_errors *job) noexcept nogil
+        double *row_sums
+        double *row_peaks
+        double *column_sums
+        double *column_peaks
+        double *row_steps
+        double *column_steps
+    void ss_term_sizes(const ss_sizes *job) noexcept nogil
     void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, Py_ssize_t n, Py_ssize_t length,
-                       const double *power, Py_ssize_t classes, int bits, double *sums_hi, double *sums_lo,
-                       double *room) noexcept nogil
+                       const double *power, Py_ssize_t classes, double *words, double *sums_hi,
+                       double *sums_lo) noexcept nogil
     void ss_margin_others(const double *hi, const double *lo, const int64_t *labels, Py_ssize_t rows, Py_ssize_t n,
-                          double *others_hi, double *others_lo) noexcept nogil
+                          int lift, double *others_hi, double *others_lo) noexcept nogil
 
 
 cdef cnp.ndarray _matrix(Py_ssize_t rows, Py_ssize_t columns):
@@ -273,25 +276,22 @@ def reached(cnp.ndarray values, cnp.ndarray left, cnp.ndarray right):
     return np.flatnonzero(any_of)
 
 
-def class_sums(Pair rows, cnp.ndarray labels, cnp.ndarray power, int bits):
+def class_sums(Pair rows, cnp.ndarray labels, cnp.ndarray power):
     """Sums of rows (N, K) by label, (classes, K); see ss_class_sums."""
     cdef Py_ssize_t n = cnp.PyArray_DIMS(rows.hi)[0], length = cnp.PyArray_DIMS(rows.hi)[1]
     cdef Py_ssize_t classes = cnp.PyArray_DIMS(power)[0]
-    cdef Pair sums = Pair.__new__(Pair)
-    cdef cnp.ndarray room = np.zeros((classes, length))
-    sums.hi = np.zeros((classes, length))
-    sums.lo = np.zeros((classes, length))
+    cdef Pair sums = empty_pairs(classes, length, True)
+    cdef cnp.ndarray words = np.zeros((classes, length, 3))
     with nogil:
         ss_class_sums(<double *> cnp.PyArray_DATA(rows.hi), <const double *> cnp.PyArray_DATA(rows.lo),
                       <const int64_t *> cnp.PyArray_DATA(labels), n, length,
-                      <double *> cnp.PyArray_DATA(power), classes, bits,
-                      <double *> cnp.PyArray_DATA(sums.hi), <double *> cnp.PyArray_DATA(sums.lo),
-                      <double *> cnp.PyArray_DATA(room))
+                      <double *> cnp.PyArray_DATA(power), classes, <double *> cnp.PyArray_DATA(words),
+                      <double *> cnp.PyArray_DATA(sums.hi), <double *> cnp.PyArray_DATA(sums.lo))
     return sums
 
 
 def combined(Pair coefficients, Pair vectors):
-    """Rows of coefficients (N, M) times vectors (M, K), good to 2^-100 of the largest of M terms in any order."""
+    """Rows of coefficients (N, M) times vectors (M, K), good to 2^-95 of the largest of the M terms, in any order."""
     cdef ss_combined job
     cdef Pair c = _whole(coefficients), v = _whole(vectors)
     cdef Py_ssize_t n = cnp.PyArray_DIMS(c.hi)[0]
@@ -309,27 +309,32 @@ def combined(Pair coefficients, Pair vectors):
     return result
 
 
-def softmax_others(Pair logits, cnp.ndarray labels):
-    """Softmax of the rows, 0 at the labels, as pairs."""
+def softmax_others(Pair logits, cnp.ndarray labels, int lift):
+    """Softmax of the rows times 2^lift, 0 at the labels, as pairs."""
     cdef Pair z = _whole(logits)
     cdef Py_ssize_t n = cnp.PyArray_DIMS(z.hi)[0], classes = cnp.PyArray_DIMS(z.hi)[1]
     cdef Pair others = empty_pairs(n, classes, True)
     with nogil:
         ss_margin_others(<double *> cnp.PyArray_DATA(z.hi), <double *> cnp.PyArray_DATA(z.lo),
-                         <int64_t *> cnp.PyArray_DATA(labels), n, classes, <double *> cnp.PyArray_DATA(others.hi),
-                         <double *> cnp.PyArray_DATA(others.lo))
+                         <int64_t *> cnp.PyArray_DATA(labels), n, classes, lift,
+                         <double *> cnp.PyArray_DATA(others.hi), <double *> cnp.PyArray_DATA(others.lo))
     return others
 
 
-def sum_errors(cnp.ndarray values, cnp.ndarray left, cnp.ndarray right, cnp.ndarray row, cnp.ndarray column,
+def term_sizes(cnp.ndarray values, cnp.ndarray left, cnp.ndarray right, cnp.ndarray row, cnp.ndarray column,
                cnp.ndarray in_row, cnp.ndarray in_column):
-    """Of the sums of the rows (N,) and columns (C,) of terms; see ss_errors."""
-    cdef ss_errors job
-    cdef cnp.ndarray room
+    """Sums and peaks of the terms in the rows, (2, N), and columns, (2, C), from contiguous doubles and integers.
+
+    The terms are |values| (N, C) times `right` (C,) in a row and times `left` (N,) in a column; further ones stand in
+    `row` and `column` and count there as `in_row` and `in_column`.
+    """
+    cdef ss_sizes job
+    cdef cnp.ndarray rows, columns
     job.n = cnp.PyArray_DIMS(values)[0]
     job.m = cnp.PyArray_DIMS(values)[1]
     job.extras = cnp.PyArray_DIMS(row)[0]
-    rows, columns, room = np.empty(job.n), np.empty(job.m), np.empty(2 * (job.n + job.m))
+    rows = _matrix(3, job.n)
+    columns = _matrix(3, job.m)
     job.values = <double *> cnp.PyArray_DATA(values)
     job.left = <double *> cnp.PyArray_DATA(left)
     job.right = <double *> cnp.PyArray_DATA(right)
@@ -337,9 +342,12 @@ def sum_errors(cnp.ndarray values, cnp.ndarray left, cnp.ndarray right, cnp.ndar
     job.column = <int64_t *> cnp.PyArray_DATA(column)
     job.in_row = <double *> cnp.PyArray_DATA(in_row)
     job.in_column = <double *> cnp.PyArray_DATA(in_column)
-    job.rows = <double *> cnp.PyArray_DATA(<cnp.ndarray> rows)
-    job.columns = <double *> cnp.PyArray_DATA(<cnp.ndarray> columns)
-    job.room = <double *> cnp.PyArray_DATA(room)
+    job.row_sums = <double *> cnp.PyArray_DATA(rows)
+    job.row_peaks = job.row_sums + job.n
+    job.row_steps = job.row_peaks + job.n
+    job.column_sums = <double *> cnp.PyArray_DATA(columns)
+    job.column_peaks = job.column_sums + job.m
+    job.column_steps = job.column_peaks + job.m
     with nogil:
-        ss_sum_errors(&job)
-    return rows, columns
+        ss_term_sizes(&job)
+    return rows[:2], columns[:2]

@@ -81,28 +81,26 @@ typedef struct {
     char *any;
 } ss_reached;
 
-/* How large a rounding error the sums of the rows and of the columns of an N x M matrix of terms may have, in units of
-   the relative error of one term. A term of row i and column j is |values| right[j] in the sum of the row, |values|
-   left[i] in that of the column; `extras` more terms are given one by one. No more than 2^22 terms to a sum; the room
-   is for 2 n + 2 m numbers. */
+/* Peaks and sums of the rows and columns of N x M terms: |values| right[j] in the row i, |values| left[i] in the column
+   j; `extras` more terms are given one by one. No order of the terms changes a bit, up to 2^22 of them. */
 typedef struct {
     const double *values, *left, *right;
     ptrdiff_t n, m, extras;
     const int64_t *row, *column;
     const double *in_row, *in_column;
-    double *rows, *columns, *room;
-} ss_errors;
-void ss_sum_errors(const ss_errors *job);
+    double *row_sums, *row_peaks, *column_sums, *column_peaks;
+    double *row_steps, *column_steps; /* room */
+} ss_sizes;
+void ss_term_sizes(const ss_sizes *job);
 
-/* Sums of rows hi + lo of `length` numbers by label, in sums_hi and sums_lo, which begin with zeros, as does `room` for
-   as many; `power` of each class is at least its largest number, 0 where all are 0. Exact to 3 `bits` below that power,
-   as far as the terms are, if n 2^bits is at most 2^53. */
+/* Sums of rows hi + lo of `length` numbers by label; `power` of each class is above its largest number, 0 where all are
+   0. The `words` are room for 3 numbers to each sum, which begin with zeros. */
 void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t n, ptrdiff_t length,
-                   const double *power, ptrdiff_t classes, int bits, double *sums_hi, double *sums_lo, double *room);
+                   const double *power, ptrdiff_t classes, double *words, double *sums_hi, double *sums_lo);
 
-/* Softmax of rows of n logits hi + lo, with 0 in place of the label's, in pairs good to 2^-92. */
+/* Softmax of rows of n logits hi + lo, times 2^lift and with 0 in place of the label's: pairs good to 2^-92. */
 void ss_margin_others(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t rows, ptrdiff_t n,
-                      double *others_hi, double *others_lo);
+                      int lift, double *others_hi, double *others_lo);
 
 /* `loop` over all rows. */
 void ss_run_loop(ss_loop loop, const void *job, ptrdiff_t rows);

@@ -7,6 +7,8 @@ the direction e is undefined, and 0 is put in its place. No arccos is taken on t
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 
 class Side:
@@ -48,8 +50,8 @@ class Side:
 
     @property
     def slope(self):
-        """d vectors/d array, perpendicular to the vectors, as doubles (N,)."""
-        return self.ar.value(self.length / self.norm / self.power)[:, 0] if self.normalised else 1.0
+        """What a change of the vectors across them, times `outer`, is multiplied by for that of the array: (N,)."""
+        return self.ar.value(self.length / self.norm / self.power if self.normalised else self.norm * 0.0 + 1.0)[:, 0]
 
     def gradient(self, others, target):
         """d loss/d array from the sums over the other logits and over the targets of g dz/d vectors."""
@@ -80,27 +82,34 @@ def psi_and_slope(ar, cosine, m):
     return t * (1.0 - 2.0 * (k % 2)) - 2.0 * k, slope
 
 
-def no_margin(ar, cosine, sine):  # noqa: ARG001
-    """(phi, -d phi/d theta) of phi = cos(theta)."""
-    return cosine, sine
+class Margin(NamedTuple):
+    """A function phi of the angle theta between a vector and its own class."""
+
+    phi_and_slope: Callable  # of arithmetic, cosine and sine: phi and -d phi/d theta
+    amplifies: float  # errors of both, absolute, in those of an angle; 0 where they are relative
+
+
+no_margin = Margin(lambda ar, cosine, sine: (cosine, sine), 0.0)  # noqa: ARG005
 
 
 def psi_margin(m, lam):
-    """Of phi = (lam cos(theta) + psi(theta)) / (1 + lam)."""
+    """phi = (lam cos(theta) + psi(theta)) / (1 + lam)."""
 
     def margin(ar, cosine, sine):
         psi, slope = psi_and_slope(ar, cosine, m)
         share = 1.0 / (1.0 + ar.number(ar.xp.full_like(ar.value(cosine), min(lam, 2.0**100))))
         return cosine + (psi - cosine) * share, sine * (1.0 + (slope - 1.0) * share)
 
-    return no_margin if m == 1 else margin
+    return no_margin if m == 1 else Margin(margin, float(m) ** 4)
 
 
 def angular_margin(m1, m2, m3, beyond):
-    """Of phi = cos(m1 theta + m2) - m3, with a rule for m1 theta + m2 > pi."""
+    """phi = cos(m1 theta + m2) - m3, with a rule for m1 theta + m2 > pi."""
+
+    plain = m1 == 1.0 and m2 == 0.0
 
     def margin(ar, cosine, sine):
-        if m1 == 1.0 and m2 == 0.0:
+        if plain:
             return cosine - m3, sine
         angle = ar.angle(sine, cosine) * m1 + m2
         sin_angle, cos_angle = ar.sin_cos(angle, m1 * math.pi + m2)
@@ -117,7 +126,7 @@ def angular_margin(m1, m2, m3, beyond):
             return phi - m3, slope
         return ar.where(inside, phi, beyond_pi[0]) - m3, ar.where(inside, slope, beyond_pi[1])
 
-    return margin
+    return Margin(margin, 0.0 if plain else max(1.0, m1) * (4.0 + m1 * math.pi + m2) ** 2)
 
 
 class Couples:
@@ -127,7 +136,8 @@ class Couples:
         cosine = ar.sum(x.rows * weight.rows) / (x.norm * weight.norm)
         self.towards_weight, distance = ar.direction(x.perpendicular(weight.rows), weight.norm)
         sine = distance / weight.norm
-        self.phi, slope = margin(ar, cosine, sine)
+        self.phi, slope = margin.phi_and_slope(ar, cosine, sine)
+        self.slip = margin.amplifies * ar.negligible
         self.slope = sine if detached else slope
         self.logit = weight.outwards(x.outwards(self.phi * x.length * weight.length))
         self.ar, self.x, self.weight = ar, x, weight
@@ -145,9 +155,15 @@ class Couples:
         towards_x, _ = self.ar.direction(weight.perpendicular(x.rows), x.norm)
         return self.gradient(x, weight, self.towards_weight, g), self.gradient(weight, x, towards_x, g)
 
+    def slips(self, g):
+        """Absolute errors of these gradients and of the logits because the margin has some, (couples,) each."""
+        changes = [other.outwards(other.length * g) for other in (self.weight, self.x)]
+        changes.append(self.weight.outwards(self.x.outwards(self.x.norm * 0.0 + self.x.length * self.weight.length)))
+        return [self.ar.xp.abs(self.ar.value(change)[:, 0]) * self.slip for change in changes]
+
 
 def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
-    """Loss of each row, (N,), the gradients of their sum for x and weight, and what these may be off by, (N,) and (C,).
+    """Loss of each row, (N,), the gradients of their sum for x and weight, and what `ar.terms` says of these.
 
     Parameters
     ----------
@@ -155,8 +171,8 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
         The arithmetic.
     x, weight, labels : array
         Of shape (N, K), (C, K), (N,), checked, with N and K above 0.
-    margin : callable
-        From arithmetic, cosine and sine to phi and -d phi/d theta.
+    margin : Margin
+        At the labels.
     lengths : tuple
         What x and weight are normalised to, None where they are not.
     detached : bool
@@ -178,12 +194,13 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
 
     # The entries of a row of gradients add up to 0; a sum with all its digits lets what the classes have in common
     # cancel.
-    own = [(*targets.gradients(-ar.sum(ar.number(others))), None, labels)]
+    own_g = -ar.sum(ar.number(others))
+    own = [(*targets.gradients(own_g), None, labels)]
     for rows, columns in near:
         g = others[rows, columns][:, None]
         own.append((*Couples(ar, x_side.at(rows), weight_side.at(columns)).gradients(g), rows, columns))
         others[rows, columns] = 0.0
-    errors = ar.errors(others, own, x_side, weight_side, (x_vectors, weight_vectors))
+    terms = ar.terms(others, own, targets.slips(own_g), (x_side, weight_side), (x_vectors, weight_vectors))
     own_x, own_weight, rows, columns = zip(*own, strict=True)
     own_x, own_weight = ar.gathered(own_x, rows, x.shape[0]), ar.gathered(own_weight, columns, classes)
 
@@ -192,4 +209,4 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
     others_x = ar.combined(from_weight, weight_vectors, x_side, weight_side)
     others_weight = ar.combined_by_class(from_x, x_vectors)
     gradients = x_side.gradient(others_x, own_x), weight_side.gradient(others_weight, own_weight)
-    return items, gradients, errors
+    return items, gradients, terms

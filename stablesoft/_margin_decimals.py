@@ -13,8 +13,7 @@ import numpy as np
 
 from ._margin_refined import Refined
 
-LOST = 8  # digits that all operations on the way to a term of the gradient may lose
-LEAST = 5e-324  # double
+LOST = 40  # digits: 32 in the determinants of vectors that are nearly parallel
 GUARD = 10  # further digits in the steps of a function or of a sum
 
 _decimals = np.frompyfunc(Decimal, 1, 1)
@@ -76,7 +75,7 @@ def _sum(terms):
     top = max((term.adjusted() for term in terms if term), default=0)
     unit = Decimal(1).scaleb(top - getcontext().prec - GUARD)
     with localcontext() as context:
-        context.prec += 2 * GUARD  # for up to 10^GUARD terms
+        context.prec += 2 * GUARD  # for 10^9 terms
         total = sum((term.quantize(unit) for term in terms), Decimal(0))
     return +total
 
@@ -95,12 +94,15 @@ def _products(a, b):
     return Digits(sums[rows[:, None], columns])
 
 
-def _combined(coefficients, vectors):
-    """coefficients @ vectors, where a vector that comes twice is multiplied once."""
+def _combined(wanted, coefficients, vectors):
+    """coefficients @ vectors in the rows that are wanted, 0 elsewhere. A vector that comes twice is multiplied once."""
     vectors, index = _distinct(vectors)
     terms = [np.flatnonzero(index == j) for j in range(len(vectors))]
-    coefficients = [[_sum(row[at]) for at in terms] for row in coefficients]
-    return _products(np.array(coefficients, dtype=object), vectors.T)
+    result = np.full((len(coefficients), vectors.shape[1]), Decimal(0), dtype=object)
+    rows = [[_sum(row[at]) for at in terms] for row in coefficients[wanted]]
+    if rows:
+        result[wanted] = _products(np.array(rows, dtype=object), vectors.T).array
+    return Digits(result)
 
 
 def _sin_cos(angle, halvings):
@@ -132,16 +134,19 @@ def _angle(sine, cosine):
 
 
 class Decimals(Refined):
-    """Decimals with so many digits; gradients in doubles, and no losses."""
+    """Decimals with so many digits: for gradients in doubles, and no losses, in the rows that are wanted."""
 
-    def __init__(self, dtype, digits):
+    def __init__(self, dtype, digits, wanted):
         super().__init__(dtype)
-        self.digits = digits
-        self.negligible = 10.0 ** (GUARD - digits)
+        self.digits, self.wanted = digits, wanted
+        self.negligible = 10.0 ** (LOST - digits)
 
-    def finer(self):
-        # What is less than so many digits is most likely 0, which it takes the range of a double to show.
-        return Decimals(self.dtype, 8 * self.digits)
+    def finer(self, error, wanted):
+        # What so many digits do not settle is most likely 0: down to the least double.
+        return Decimals(self.dtype, self.digits + GUARD + math.ceil(math.log10(min(error, 1e308)) + 324.0), wanted)
+
+    def error(self, reach):
+        return np.full(len(reach), 10.0 ** (LOST - self.digits)) + reach * 10.0 ** (LOST - self.digits)
 
     @contextmanager
     def working(self):
@@ -203,16 +208,13 @@ class Decimals(Refined):
         return Digits(np.array([[_sum(column) for column in rows.array[at].T] for at in at_label], dtype=object))
 
     def combined(self, coefficients, vectors, x, weight):  # noqa: ARG002
-        return _combined(coefficients.array, vectors.array)
+        return _combined(self.wanted[0], coefficients.array, vectors.array)
 
     def combined_by_class(self, coefficients, vectors):
-        return _combined(coefficients.array.T, vectors.array)
+        return _combined(self.wanted[1], coefficients.array.T, vectors.array)
 
     def tangent(self, others, target, side):
         return self.value(super().tangent(others, target, side))
 
     def plus_target(self, others, target):
         return self.value(others + target)
-
-    def error(self, others, x, weight):  # noqa: ARG002
-        return np.full(len(x.rows.array), max(10.0 ** (LOST - self.digits), LEAST))

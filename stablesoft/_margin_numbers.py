@@ -6,6 +6,7 @@ float32 and float64 of NumPy: pairs of doubles (_margin_pairs.py) and Decimals (
 
 import math
 from contextlib import nullcontext
+from typing import Any
 
 from array_api_compat import device
 
@@ -21,7 +22,7 @@ class Plain:
     """Arrays of any library in their own precision: lazy, without a branch on data, open to differentiation."""
 
     negligible = 0.0  # a polynomial's value that the rounding of its argument can make out of 0
-    pi: object = math.pi  # a number
+    pi: Any = math.pi  # a number
 
     def __init__(self, xp, eps):
         self.xp = xp
@@ -31,8 +32,8 @@ class Plain:
         """A context for everything that is computed."""
         return nullcontext()
 
-    def errors(self, others, own, x, weight, vectors):  # noqa: ARG002
-        """Bounds of the errors of both gradients: None, where nothing is done about them."""
+    def terms(self, others, own, slips, sides, vectors):  # noqa: ARG002
+        """What the gradients are sums of: None, where nothing is done about their errors."""
         return None
 
     def number(self, array):

@@ -6,15 +6,15 @@ import numpy as np
 
 from . import _native
 from ._margin_decimals import Decimals
-from ._margin_products import BITS, class_sums, product
+from ._margin_products import BITS, class_sums, levels_of, product
 from ._margin_refined import Refined
 from ._native import Pair
 
 COUPLES = 2**20  # elements, for a memory of some hundred MB at most
 PARALLEL = 2.0**-25  # 1 - cos of the angle 2^-12
+AMPLIFIED = 2.0**20
+DIGITS = 100  # of the first Decimals
 LARGE = (2.0**11, 2.0**7)  # logits that want a level more than float32 and float64 have
-
-LEAST = 2.0**-900  # probability: the low part of a smaller one has lost digits
 
 
 class Paired(Refined):
@@ -27,13 +27,22 @@ class Paired(Refined):
         super().__init__(dtype)
         self.levels = 1 if dtype == "float32" else 2
 
-    def finer(self):
-        return Throughout(self.dtype)
+    def finer(self, error, wanted):  # noqa: ARG002
+        return AllPaired(self.dtype, wanted)
 
-    def error(self, others, x, weight):  # noqa: ARG002
-        reach = self.reach(x) * np.max(self.reach(weight))
-        bits = np.where(self.large(x, weight), BITS[self.levels], BITS[self.levels - 1])
-        return 2.0**-53 + np.ldexp(reach, -bits)
+    def error(self, reach):
+        bits = np.where(self.are_large(reach), BITS[self.levels], BITS[self.levels - 1])
+        return 2.0**-52 + reach * 0.5**bits
+
+    def product_error(self, terms, whole):
+        return 0.5 ** BITS[levels_of(self.levels, terms, whole) - 1] * terms**0.5
+
+    def lost(self, amplification):
+        # Where little is amplified, what is next to the least of all numbers is so in the result, too.
+        return np.where(amplification > AMPLIFIED, 2.0**-1073, 0.0)
+
+    def counts(self, error, limit):
+        return np.isfinite(error) & (error > limit)
 
     def number(self, array):
         return array if isinstance(array, Pair) else Pair(array)
@@ -101,11 +110,10 @@ class Paired(Refined):
         logits leave a choice are close together, so that most of their gradient for x cancels. Which rows these are
         does not depend on the other rows of the batch.
         """
-        return self.reach(x) * np.max(self.reach(weight)) > LARGE[self.levels - 1]
+        return self.are_large(self.reach(x) * np.max(self.reach(weight)))
 
-    def reach(self, side):
-        """The length of each vector as a logit sees it, (N,)."""
-        return self.value(side.outwards(side.norm * 0.0 + side.length))[:, 0]
+    def are_large(self, reach):
+        return reach > LARGE[self.levels - 1]
 
     def with_labels(self, logits, labels, values):
         rows = np.arange(len(labels))
@@ -163,19 +171,29 @@ class Paired(Refined):
         return np.ldexp(np.float64(total / divisor), exponent)
 
 
-class Throughout(Paired):
-    """Pairs for the products and the probabilities, too, for gradients and no losses."""
+class AllPaired(Paired):
+    """Pairs for the products and the probabilities, too: for gradients and no losses, in the rows that are wanted."""
 
-    def __init__(self, dtype):
+    lift = 800  # so that the low part of a probability of 2^-1700 is a number
+
+    def __init__(self, dtype, wanted):
         super().__init__(dtype)
-        self.levels = 2
+        self.levels, self.wanted = 2, wanted
 
-    def finer(self):
-        return Decimals(self.dtype, 60)
+    def finer(self, error, wanted):  # noqa: ARG002
+        return Decimals(self.dtype, DIGITS, wanted)
 
-    def error(self, others, x, weight):
-        error = 2.0**-89 + self.reach(x) * np.max(self.reach(weight)) * 2.0**-94
-        return np.where(self.peak(others) > LEAST, error, 1.0)
+    def error(self, reach):
+        return 2.0**-90 + reach * 2.0**-97
+
+    def product_error(self, terms, whole):  # noqa: ARG002
+        return 0.0  # no more than that of a term
+
+    def lost(self, amplification):
+        return np.where(amplification > 2.0**600, np.inf, 0.0)  # could show a probability below 2^-1700
+
+    def counts(self, error, limit):
+        return ~(error <= limit)  # an overflow, too
 
     def logits(self, x, weight, x_vectors, weight_vectors):
         logits = _native.combined(x_vectors, weight_vectors.T)
@@ -183,14 +201,28 @@ class Throughout(Paired):
         return logits if weight.outer is None else logits.scaled(weight.outer.T)
 
     def cross_entropy(self, logits, labels, return_grad):  # noqa: ARG002
-        return None, _native.softmax_others(logits, labels)
+        return None, _native.softmax_others(logits, labels, self.lift)
 
     def combined(self, coefficients, vectors, x, weight):  # noqa: ARG002
-        return self.product(coefficients, vectors)
+        return self.combined_where(self.wanted[0], coefficients, vectors)
 
     def combined_by_class(self, coefficients, vectors):
-        return self.product(coefficients.T, vectors)
+        return self.combined_where(self.wanted[1], coefficients.T, vectors)
 
-    def product(self, coefficients, vectors):
-        power = _native.row_power(coefficients.hi)
-        return _native.combined(coefficients.scaled(1.0 / power), vectors).scaled(power)
+    def combined_where(self, wanted, coefficients, vectors):
+        """Rows of coefficients times vectors where they are wanted, 0 elsewhere."""
+        rows = coefficients[np.flatnonzero(wanted)]
+        power = _native.row_power(rows.hi)
+        part = _native.combined(rows.scaled(1.0 / power), vectors).scaled(power)
+        result = Pair(*np.zeros((2, len(wanted), part.shape[1])))
+        result.hi[wanted], result.lo[wanted] = part.hi, part.lo
+        return result
+
+    def tangent(self, others, target, side):
+        down = 2.0**-self.lift
+        before = np.where(side.power < 1.0, down, 1.0)  # or afterwards: neither step may leave the range of doubles
+        slope = side.length / side.norm
+        return _native.tangent(others, *target, side.rows.hi, side.norm, slope, before / side.power) * (down / before)
+
+    def plus_target(self, others, target):
+        return super().plus_target(others, target) * 2.0**-self.lift

@@ -3,15 +3,13 @@
 The products are BLAS's, on pieces of the operands; src/loops/products.inc.h has the reasoning.
 """
 
-import math
-
 import numpy as np
 
 from . import _native
 from ._native import Operand
 
 WIDTHS = (512, 128, 128)  # of the blocks of the inner dimension, for each number of levels: the error grows with them
-BITS = (36, 59, 77)  # to which products are good, for each number of levels
+BITS = (36, 59, 77)  # to which products are good, for each number of levels: products.inc.h, and some blocks
 WHOLE = (2**12, 2**9, 2**18)  # widest block where there is to be but one; with a level more than asked for, the last
 
 
@@ -19,13 +17,12 @@ def product(a, b, levels, left=None, right=None, across=(False, False), whole=Fa
     """a @ b.T for pairs (N, K) and (M, K), as a Pair. `across`: a is (K, N), b is (K, M).
 
     The rows of the result are multiplied by the powers of two `left`, its columns by `right`, both (., 1). With 1, 2, 3
-    levels it is good to 36, 60, 80 bits of the product of the lengths of two rows, and costs 1, 3, 6 products of BLAS.
+    levels it is good to BITS of the product of the lengths of two rows, and costs 1, 3, 6 products of BLAS.
     `whole`: the inner dimension may come in any order, up to a length of 2^18, for one level more where it is long.
     """
     inner = a.shape[1 - across[0]]
-    widest = (WHOLE if whole else WIDTHS)[levels - 1]
-    if whole and levels < 3 and inner > widest:
-        levels, widest = levels + 1, WHOLE[-1]
+    more = levels_of(levels, inner, whole)
+    levels, widest = more, WHOLE[-1] if more > levels else (WHOLE if whole else WIDTHS)[levels - 1]
     blocks = -(-inner // widest)
     width = -(-inner // (8 * blocks)) * 8
     a, b = Operand(a, levels, width, False, across[0]), Operand(b, levels, width, True, across[1])
@@ -44,13 +41,18 @@ def product(a, b, levels, left=None, right=None, across=(False, False), whole=Fa
     return sums
 
 
+def levels_of(levels, inner, whole):
+    """How many levels it takes if `levels` are wanted."""
+    return levels + (whole and levels < 3 and inner > WHOLE[levels - 1])
+
+
 def exponent(power):
     """Of powers of two (N, 1), as (N,); None stands for 1."""
     return 0.0 if power is None else np.frexp(power[:, 0])[1] - 1.0
 
 
 def class_sums(rows, labels, classes):
-    """The sum of the rows of each label, (classes, K), exact to 105 bits of the largest entry of the class."""
+    """The sum of the rows of each label, (classes, K), exact to 100 bits of the largest entry of the class."""
     power = np.zeros(classes)
     np.maximum.at(power, labels, np.where(np.any(rows.hi != 0.0, axis=1), _native.row_power(rows.hi)[:, 0], 0.0))
-    return _native.class_sums(rows, labels, power, min(40, 53 - math.ceil(math.log2(max(1, len(labels))))))
+    return _native.class_sums(rows, labels, power)

@@ -137,6 +137,34 @@ def vanishing(name, dtype, size):
     raise ValueError(f"no gradient of {name} vanishes here")
 
 
+def lasting(dtype):
+    """{what: (loss, x, weight, labels)}: gradients whose digits have been lost in one way or another."""
+    up = float(np.finfo(dtype).eps)
+    many = np.r_[np.full(300, 0.75), np.full(303, -0.7421875)][:, None]
+    table = {
+        "mirrored classes": ("am_softmax", [[2, 0]], [[1, 0], [3, 4], [3, -4]], [0]),
+        "mirrored classes, the label opposite": ("arcface, sub", [[2, 0]], [[-1, 0], [3, 4], [3, -4]], [0]),
+        "all other classes alike": ("arcface, sub", [[1, 1, 1]], [[1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], [0]),
+        "equal classes": ("modified_softmax", [[1, 2, 0.3]], [[1, 1, 1]] * 4, [0]),
+        "equal classes, short": ("am_softmax", [[1e-3, 2e-3, 3e-4]], [[1, 1, 1]] * 4, [0]),
+        "equal classes, long": ("am_softmax", [[1e3, 2e3, 3e2]], [[1, 1, 1]] * 4, [0]),
+        "logits with equal high parts": ("l_softmax, m=1", [[1e10, 1]], [[1e9, 1], [1e9, 1000], [1e9, -5]], [0]),
+        "nearly at a break point": ("a_softmax, m=2", [[1, 1 + up]], [[1 + 2 * up, -1 - up], [1, 0]], [0]),
+        "equal rows": ("l_softmax, m=1", many, [[1.01], [0.99]], [0] * 300 + [1] * 303),
+        "small logits": ("l_softmax, m=1", [[1e-8]], [[1.5 + 3e-5], [1], [2]], [0]),
+    }
+    if dtype == "float64":
+        table |= {
+            "subnormal probabilities": ("l_softmax, m=1", [[7.35e-18]], [[1e20], [1]], [0]),
+            "subnormal probabilities, long features": ("l_softmax, m=1", [[1e20]], [[7.35e-18], [-1e-30]], [0]),
+            "probabilities below all numbers": ("l_softmax, m=1", [[1e-17]], [[1e20], [1]], [0]),
+        }
+    return {
+        what: (name, np.asarray(x, dtype), np.asarray(weight, dtype), np.asarray(labels))
+        for what, (name, x, weight, labels) in table.items()
+    }
+
+
 def errors(name, x, weight, labels, dtype, digits=60, **options):
     """(error, got, exact) at the worst of the losses and of both gradients, in the units of the bounds."""
     function, given_options, kind = LOSSES[name]

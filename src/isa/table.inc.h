@@ -2,6 +2,7 @@
    Included once per instruction set, after its vocabulary: the arithmetic, the loops for both real types, the table.
    The including file defines SS_ISA (the suffix of the table). */
 #include "../math/pair.h"
+#include "../math/words.h"
 #include "../math/exp.h"
 #include "../math/log.h"
 #include "../math/canonical.h"
