@@ -27,8 +27,8 @@ are rounded to fewer digits than BLAS gets right in any order of its additions, 
 Each costs one product of float64 matrices for float32 and three for float64; three and six for rows with logits above
 2048 and 128, and for the gradient of the classes with batches of more than 4096 and 512. Gradients that lose too many
 digits to cancellation are computed again in pairs of doubles, and take a few times as long (those of a class need the
-whole batch for it). What has lost 40 bits in float64, or vanishes exactly, as it does where all classes are equal, takes
-microseconds for each product of two numbers.
+whole batch for it). What has lost 40 bits in float64, or vanishes exactly, as it does where all classes are equal,
+takes microseconds for each product of two numbers.
 
 **Detached gradients.** With `gradient="detached"` the margin enters the loss as a constant that is not differentiated:
 the logit at the label counts as scale * (cos(theta) + constant), also for psi. Automatic differentiation of the loss
