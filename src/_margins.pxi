@@ -79,7 +79,7 @@ cdef extern from "margins.h":
         double *column_steps
     void ss_term_sizes(const ss_sizes *job) noexcept nogil
     void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, Py_ssize_t n, Py_ssize_t length,
-                       const double *power, Py_ssize_t classes, double *words, double *sums_hi,
+                       const double *power, Py_ssize_t classes, double terms, double *words, double *sums_hi,
                        double *sums_lo) noexcept nogil
     void ss_margin_others(const double *hi, const double *lo, const int64_t *labels, Py_ssize_t rows, Py_ssize_t n,
                           int lift, double *others_hi, double *others_lo) noexcept nogil
@@ -276,7 +276,7 @@ def reached(cnp.ndarray values, cnp.ndarray left, cnp.ndarray right):
     return np.flatnonzero(any_of)
 
 
-def class_sums(Pair rows, cnp.ndarray labels, cnp.ndarray power):
+def class_sums(Pair rows, cnp.ndarray labels, cnp.ndarray power, double terms):
     """Sums of rows (N, K) by label, (classes, K); see ss_class_sums."""
     cdef Py_ssize_t n = cnp.PyArray_DIMS(rows.hi)[0], length = cnp.PyArray_DIMS(rows.hi)[1]
     cdef Py_ssize_t classes = cnp.PyArray_DIMS(power)[0]
@@ -285,7 +285,7 @@ def class_sums(Pair rows, cnp.ndarray labels, cnp.ndarray power):
     with nogil:
         ss_class_sums(<double *> cnp.PyArray_DATA(rows.hi), <const double *> cnp.PyArray_DATA(rows.lo),
                       <const int64_t *> cnp.PyArray_DATA(labels), n, length,
-                      <double *> cnp.PyArray_DATA(power), classes, <double *> cnp.PyArray_DATA(words),
+                      <double *> cnp.PyArray_DATA(power), classes, terms, <double *> cnp.PyArray_DATA(words),
                       <double *> cnp.PyArray_DATA(sums.hi), <double *> cnp.PyArray_DATA(sums.lo))
     return sums
 

@@ -21,10 +21,11 @@ void ss_run_loop(ss_loop loop, const void *job, ptrdiff_t rows)
 static inline double ss_whole(double a) { return (a + 0x1.8p52) - 0x1.8p52; }
 
 void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t n, ptrdiff_t length,
-                   const double *power, ptrdiff_t classes, double *words, double *sums_hi, double *sums_lo)
+                   const double *power, ptrdiff_t classes, double terms, double *words, double *sums_hi,
+                   double *sums_lo)
 {
     const uint64_t mode = ss_float_enter();
-    const ss_grid grid = ss_grid_below(1.0, ss_word_bits((double)n));
+    const ss_grid grid = ss_grid_below(1.0, ss_word_bits(terms));
     for (ptrdiff_t i = 0; i < n; i++, hi += length, lo += length) {
         if (power[labels[i]] == 0.0) continue;
         const double unit = 1.0 / power[labels[i]];

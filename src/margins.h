@@ -94,9 +94,11 @@ typedef struct {
 void ss_term_sizes(const ss_sizes *job);
 
 /* Sums of rows hi + lo of `length` numbers by label; `power` of each class is above its largest number, 0 where all are
-   0. The `words` are room for 3 numbers to each sum, which begin with zeros. */
+   0. Their order does not count for up to so many `terms` of one class. The `words` are room for 3 numbers to each sum,
+   which begin with zeros. */
 void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t n, ptrdiff_t length,
-                   const double *power, ptrdiff_t classes, double *words, double *sums_hi, double *sums_lo);
+                   const double *power, ptrdiff_t classes, double terms, double *words, double *sums_hi,
+                   double *sums_lo);
 
 /* Softmax of rows of n logits hi + lo, times 2^lift and with 0 in place of the label's: pairs good to 2^-92. */
 void ss_margin_others(const double *hi, const double *lo, const int64_t *labels, ptrdiff_t rows, ptrdiff_t n,

@@ -8,6 +8,7 @@ the direction e is undefined, and 0 is put in its place. No arccos is taken on t
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 
@@ -48,7 +49,12 @@ class Side:
         """The part of each row of v that is perpendicular to this side's row."""
         return self.ar.perpendicular(v, self.rows, self.norm)
 
-    @property
+    @cached_property
+    def reach(self):
+        """The length of each vector as a logit sees it, (N,)."""
+        return self.ar.value(self.outwards(self.norm * 0.0 + self.length))[:, 0]
+
+    @cached_property
     def slope(self):
         """What a change of the vectors across them, times `outer`, is multiplied by for that of the array: (N,)."""
         return self.ar.value(self.length / self.norm / self.power if self.normalised else self.norm * 0.0 + 1.0)[:, 0]
@@ -86,10 +92,10 @@ class Margin(NamedTuple):
     """A function phi of the angle theta between a vector and its own class."""
 
     phi_and_slope: Callable  # of arithmetic, cosine and sine: phi and -d phi/d theta
-    amplifies: float  # errors of both, absolute, in those of an angle; 0 where they are relative
+    log2_amplifies: float  # by how much the absolute errors of both exceed those of an angle; none here: relative ones
 
 
-no_margin = Margin(lambda ar, cosine, sine: (cosine, sine), 0.0)  # noqa: ARG005
+no_margin = Margin(lambda ar, cosine, sine: (cosine, sine), -math.inf)  # noqa: ARG005
 
 
 def psi_margin(m, lam):
@@ -100,7 +106,7 @@ def psi_margin(m, lam):
         share = 1.0 / (1.0 + ar.number(ar.xp.full_like(ar.value(cosine), min(lam, 2.0**100))))
         return cosine + (psi - cosine) * share, sine * (1.0 + (slope - 1.0) * share)
 
-    return no_margin if m == 1 else Margin(margin, float(m) ** 4)
+    return no_margin if m == 1 else Margin(margin, 4.0 * math.log2(m))
 
 
 def angular_margin(m1, m2, m3, beyond):
@@ -126,7 +132,8 @@ def angular_margin(m1, m2, m3, beyond):
             return phi - m3, slope
         return ar.where(inside, phi, beyond_pi[0]) - m3, ar.where(inside, slope, beyond_pi[1])
 
-    return Margin(margin, 0.0 if plain else max(1.0, m1) * (4.0 + m1 * math.pi + m2) ** 2)
+    most = math.log2(max(1.0, m1)) + 2.0 * math.log2(4.0 + m1 * math.pi + m2)
+    return Margin(margin, -math.inf if plain else most)
 
 
 class Couples:
@@ -137,7 +144,7 @@ class Couples:
         self.towards_weight, distance = ar.direction(x.perpendicular(weight.rows), weight.norm)
         sine = distance / weight.norm
         self.phi, slope = margin.phi_and_slope(ar, cosine, sine)
-        self.slip = margin.amplifies * ar.negligible
+        self.log2_amplifies = margin.log2_amplifies
         self.slope = sine if detached else slope
         self.logit = weight.outwards(x.outwards(self.phi * x.length * weight.length))
         self.ar, self.x, self.weight = ar, x, weight
@@ -155,11 +162,11 @@ class Couples:
         towards_x, _ = self.ar.direction(weight.perpendicular(x.rows), x.norm)
         return self.gradient(x, weight, self.towards_weight, g), self.gradient(weight, x, towards_x, g)
 
-    def slips(self, g):
-        """Absolute errors of these gradients and of the logits because the margin has some, (couples,) each."""
+    def slips(self, g, angle):
+        """Absolute errors of these gradients, (couples,) each, if angles have one of 2^angle."""
         changes = [other.outwards(other.length * g) for other in (self.weight, self.x)]
-        changes.append(self.weight.outwards(self.x.outwards(self.x.norm * 0.0 + self.x.length * self.weight.length)))
-        return [self.ar.xp.abs(self.ar.value(change)[:, 0]) * self.slip for change in changes]
+        slip = self.ar.xp.exp2(self.log2_amplifies + angle)
+        return [self.ar.xp.abs(self.ar.value(change)[:, 0]) * slip for change in changes]
 
 
 def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
@@ -194,14 +201,14 @@ def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):
 
     # The entries of a row of gradients add up to 0; a sum with all its digits lets what the classes have in common
     # cancel.
-    own_g = -ar.sum(ar.number(others))
-    own = [(*targets.gradients(own_g), None, labels)]
+    g = -ar.sum(ar.number(others))
+    own = [(*targets.gradients(g), None, labels, g)]
     for rows, columns in near:
         g = others[rows, columns][:, None]
-        own.append((*Couples(ar, x_side.at(rows), weight_side.at(columns)).gradients(g), rows, columns))
+        own.append((*Couples(ar, x_side.at(rows), weight_side.at(columns)).gradients(g), rows, columns, g))
         others[rows, columns] = 0.0
-    terms = ar.terms(others, own, targets.slips(own_g), (x_side, weight_side), (x_vectors, weight_vectors))
-    own_x, own_weight, rows, columns = zip(*own, strict=True)
+    terms = ar.terms(others, own, targets, (x_side, weight_side), (x_vectors, weight_vectors))
+    own_x, own_weight, rows, columns, _ = zip(*own, strict=True)
     own_x, own_weight = ar.gathered(own_x, rows, x.shape[0]), ar.gathered(own_weight, columns, classes)
 
     from_weight = others if weight_side.outer is None else others * xp.matrix_transpose(weight_side.outer)

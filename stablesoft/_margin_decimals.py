@@ -7,13 +7,25 @@ hardly any row ever comes here.
 
 import math
 from contextlib import contextmanager
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, getcontext, localcontext
+from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+    getcontext,
+    localcontext,
+)
 
 import numpy as np
 
 from ._margin_refined import Refined
 
 LOST = 40  # digits: 32 in the determinants of vectors that are nearly parallel
+MOST = 5000  # digits: several times the range of doubles
 GUARD = 10  # further digits in the steps of a function or of a sum
 
 _decimals = np.frompyfunc(Decimal, 1, 1)
@@ -136,21 +148,29 @@ def _angle(sine, cosine):
 class Decimals(Refined):
     """Decimals with so many digits: for gradients in doubles, and no losses, in the rows that are wanted."""
 
-    def __init__(self, dtype, digits, wanted):
+    def __init__(self, dtype, digits):
         super().__init__(dtype)
-        self.digits, self.wanted = digits, wanted
-        self.negligible = 10.0 ** (LOST - digits)
+        self.digits = digits
+        self.negligible = self.rounding = 10.0 ** (LOST - digits)
+        self.log2_angle = (LOST - digits) * math.log2(10.0)
 
-    def finer(self, error, wanted):
+    def finer(self, error):
         # What so many digits do not settle is most likely 0: down to the least double.
-        return Decimals(self.dtype, self.digits + GUARD + math.ceil(math.log10(min(error, 1e308)) + 324.0), wanted)
+        more = GUARD + math.ceil(math.log10(min(error, 1e308)) + 324.0)
+        return Decimals(self.dtype, self.digits + more) if self.digits < MOST else None
 
-    def error(self, reach):
-        return np.full(len(reach), 10.0 ** (LOST - self.digits)) + reach * 10.0 ** (LOST - self.digits)
+    def logit_error(self, log2_size):
+        return 10.0 ** (LOST - self.digits + log2_size * math.log10(2.0))
+
+    def counts(self, error, limit):
+        return ~(error <= limit) & ~np.isnan(limit)  # a result that is infinite is so
 
     @contextmanager
     def working(self):
-        with localcontext(Context(prec=self.digits, Emin=MIN_EMIN, Emax=MAX_EMAX)):
+        # Everything is said, so that the user's defaults change nothing.
+        traps = [DivisionByZero, InvalidOperation, Overflow]
+        context = Context(self.digits, ROUND_HALF_EVEN, MIN_EMIN, MAX_EMAX, capitals=1, clamp=0, flags=[], traps=traps)
+        with localcontext(context):
             yield
 
     @property

@@ -32,7 +32,7 @@ class Plain:
         """A context for everything that is computed."""
         return nullcontext()
 
-    def terms(self, others, own, slips, sides, vectors):  # noqa: ARG002
+    def terms(self, others, own, targets, sides, vectors):  # noqa: ARG002
         """What the gradients are sums of: None, where nothing is done about their errors."""
         return None
 

@@ -13,6 +13,7 @@ from ._native import Pair
 COUPLES = 2**20  # elements, for a memory of some hundred MB at most
 PARALLEL = 2.0**-25  # 1 - cos of the angle 2^-12
 AMPLIFIED = 2.0**20
+PARTS = 2**12  # of the gradient of one vector that are done one by one: with more, their order would count
 DIGITS = 100  # of the first Decimals
 LARGE = (2.0**11, 2.0**7)  # logits that want a level more than float32 and float64 have
 
@@ -20,29 +21,28 @@ LARGE = (2.0**11, 2.0**7)  # logits that want a level more than float32 and floa
 class Paired(Refined):
     """Pairs of doubles; `levels` is the precision of the products (_margin_products.product)."""
 
-    negligible = 2.0**-96
+    log2_angle = -96.0
+    negligible = 2.0**log2_angle
     pi = Pair(math.pi, math.sin(math.pi))  # sin(pi - d) = d to the last digit
 
     def __init__(self, dtype):
         super().__init__(dtype)
         self.levels = 1 if dtype == "float32" else 2
+        self.rounding = 2.0**-32 if dtype == "float32" else 2.0**-52
 
-    def finer(self, error, wanted):  # noqa: ARG002
-        return AllPaired(self.dtype, wanted)
+    def finer(self, error):  # noqa: ARG002
+        return AllPaired(self.dtype)
 
-    def error(self, reach):
-        bits = np.where(self.are_large(reach), BITS[self.levels], BITS[self.levels - 1])
-        return 2.0**-52 + reach * 0.5**bits
+    def logit_error(self, log2_size):
+        bits = np.where(log2_size > np.log2(LARGE[self.levels - 1]), BITS[self.levels], BITS[self.levels - 1])
+        return np.exp2(log2_size - bits)
 
     def product_error(self, terms, whole):
-        return 0.5 ** BITS[levels_of(self.levels, terms, whole) - 1] * terms**0.5
+        return 0.5 ** BITS[levels_of(self.levels, terms, whole) - 1] * terms**0.5 / self.rounding
 
     def lost(self, amplification):
         # Where little is amplified, what is next to the least of all numbers is so in the result, too.
         return np.where(amplification > AMPLIFIED, 2.0**-1073, 0.0)
-
-    def counts(self, error, limit):
-        return np.isfinite(error) & (error > limit)
 
     def number(self, array):
         return array if isinstance(array, Pair) else Pair(array)
@@ -110,10 +110,7 @@ class Paired(Refined):
         logits leave a choice are close together, so that most of their gradient for x cancels. Which rows these are
         does not depend on the other rows of the batch.
         """
-        return self.are_large(self.reach(x) * np.max(self.reach(weight)))
-
-    def are_large(self, reach):
-        return reach > LARGE[self.levels - 1]
+        return x.reach * weight.reach.max() > LARGE[self.levels - 1]
 
     def with_labels(self, logits, labels, values):
         rows = np.arange(len(labels))
@@ -124,7 +121,7 @@ class Paired(Refined):
 
     def parallel(self, logits, labels, x, weight):
         # What is left of such vectors perpendicular to each other is lost in the rounding of a product of matrices.
-        left, right = self.reach(x), self.reach(weight) * (1.0 - PARALLEL)
+        left, right = x.reach, weight.reach * (1.0 - PARALLEL)
         rows = _native.reached(logits.hi, left, right)
         within, columns = np.nonzero(np.abs(logits.hi[rows]) >= left[rows, None] * right)
         rows = rows[within]
@@ -141,11 +138,16 @@ class Paired(Refined):
         if len(parts) == 1 and labels[0] is None:
             return parts[0], np.arange(classes)
         rows = Pair(*(np.concat(half) for half in ([part.hi for part in parts], [part.lo for part in parts])))
+        alone = labels[0] is None  # the sums of a row must not depend on how many there are
         labels = np.concat([np.arange(classes) if index is None else index for index in labels])
         present, index = np.unique(labels, return_inverse=True)
         place = np.full(classes, -1)
         place[present] = np.arange(len(present))
-        return class_sums(rows, index, len(present)), place
+        sums = class_sums(rows, index, len(present), PARTS if alone else len(labels))
+        if alone:
+            single = np.flatnonzero(np.bincount(index) == 1)
+            sums.hi[single], sums.lo[single] = parts[0].hi[single], parts[0].lo[single]
+        return sums, place
 
     def combined(self, coefficients, vectors, x, weight):
         return self.product(self.number(coefficients), vectors, self.large(x, weight), across=(False, True))
@@ -176,24 +178,21 @@ class AllPaired(Paired):
 
     lift = 800  # so that the low part of a probability of 2^-1700 is a number
 
-    def __init__(self, dtype, wanted):
+    def __init__(self, dtype):
         super().__init__(dtype)
-        self.levels, self.wanted = 2, wanted
+        self.levels, self.rounding = 2, 2.0**-90
 
-    def finer(self, error, wanted):  # noqa: ARG002
-        return Decimals(self.dtype, DIGITS, wanted)
+    def finer(self, error):  # noqa: ARG002
+        return Decimals(self.dtype, DIGITS)
 
-    def error(self, reach):
-        return 2.0**-90 + reach * 2.0**-97
+    def logit_error(self, log2_size):
+        return np.exp2(log2_size - 97)
 
     def product_error(self, terms, whole):  # noqa: ARG002
         return 0.0  # no more than that of a term
 
     def lost(self, amplification):
         return np.where(amplification > 2.0**600, np.inf, 0.0)  # could show a probability below 2^-1700
-
-    def counts(self, error, limit):
-        return ~(error <= limit)  # an overflow, too
 
     def logits(self, x, weight, x_vectors, weight_vectors):
         logits = _native.combined(x_vectors, weight_vectors.T)

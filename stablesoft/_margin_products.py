@@ -51,8 +51,11 @@ def exponent(power):
     return 0.0 if power is None else np.frexp(power[:, 0])[1] - 1.0
 
 
-def class_sums(rows, labels, classes):
-    """The sum of the rows of each label, (classes, K), exact to 100 bits of the largest entry of the class."""
+def class_sums(rows, labels, classes, terms):
+    """The sum of the rows of each label, (classes, K), exact to 100 bits of the largest entry of the class.
+
+    The order of the rows does not count as long as none has more than so many terms.
+    """
     power = np.zeros(classes)
     np.maximum.at(power, labels, np.where(np.any(rows.hi != 0.0, axis=1), _native.row_power(rows.hi)[:, 0], 0.0))
-    return _native.class_sums(rows, labels, power)
+    return _native.class_sums(rows, labels, power, terms)

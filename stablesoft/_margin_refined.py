@@ -7,37 +7,40 @@ from ._margin_core import evaluate
 from ._margin_numbers import Plain
 
 ENOUGH = 24  # ulp of the largest entry of a row, where 32 are promised
-TINY = 2.0**-1022
+KNOWN = 0.25  # error of a logit, beyond which nothing is known of a probability
 DEVIATIONS = 4  # root mean squares of a sum of independent errors, of bounds that these rarely reach by half
 
 
 class Refined(Plain):
     """Numbers that know their errors, for gradients with the dtype's precision."""
 
+    rounding = 0.0  # relative error of a probability whose logits are exact
+    log2_angle = 0.0  # absolute error of the sine and the cosine of an angle
     lift = 0  # coefficients are probabilities times 2^lift
+    wanted = None  # masks of the rows of the gradients for x and for weight that are needed, if not all are
 
     def __init__(self, dtype):
         super().__init__(np, 0.0)
         self.dtype = dtype
 
-    def finer(self, error, wanted):
-        """Numbers for the rows `wanted` of both gradients, where an error of the size `error` is too much."""
+    def finer(self, error):
+        """Numbers for where an error of the size `error` is too much; None if there are none."""
         raise NotImplementedError
 
-    def error(self, reach):
-        """Of a probability, relative, where logits are at most `reach`, (N,)."""
+    def logit_error(self, log2_size):
+        """Of logits that may be as large as 2^log2_size, (N,)."""
         raise NotImplementedError
 
     def product_error(self, terms, whole):  # noqa: ARG002
         """Of sums of so many terms, relative to the lengths of the two rows that are multiplied."""
         return 0.0
 
-    def lost(self, amplification):  # noqa: ARG002
+    def lost(self, amplification):
         """What a coefficient may be off by because the numbers end there, if that could show once amplified."""
-        return 0.0
+        return np.zeros_like(amplification)
 
     def counts(self, error, limit):
-        """Where an error is too much: nothing can go wrong in finer numbers that has not come here before."""
+        """Where an error is too much, or nobody knows how much it is."""
         return ~(error <= limit)
 
     def terms(self, *what):
@@ -45,15 +48,11 @@ class Refined(Plain):
 
     def peak(self, rows):
         """The largest magnitude in each row."""
-        return np.max(np.abs(self.value(rows)), axis=1)
-
-    def reach(self, side):
-        """The length of each vector as a logit sees it, (N,)."""
-        return self.value(side.outwards(side.norm * 0.0 + side.length))[:, 0]
+        return np.abs(self.value(rows)).max(axis=1)
 
 
 class Terms:
-    """What the rows of both gradients are sums of: coefficients times vectors, and parts of their own.
+    """How far off the terms are that the rows of both gradients are sums of: coefficients times vectors, and own parts.
 
     Parameters
     ----------
@@ -62,68 +61,76 @@ class Terms:
     others : array or number
         The coefficients, (N, C).
     own : list
-        Further parts, where `others` has zeros: those for x, those for weight, their rows (None: all) and columns.
-    slips : tuple
-        Absolute errors of the first N of these, for x and for weight, and of the logits at the labels, (N,) each.
+        Further parts, where `others` has zeros: those for x, those for weight, their rows (None: all), their columns
+        and their coefficients.
+    targets : Couples
+        The first of these.
     sides, vectors : tuple
         Of x and of weight.
     """
 
-    def __init__(self, ar, others, own, slips, sides, vectors):
-        self.ar, self.values = ar, np.ascontiguousarray(np.abs(ar.value(others)))
-        self.slopes = [side.slope for side in sides]
-        error = ar.error(ar.reach(sides[0]) * np.max(ar.reach(sides[1]))) + slips[2]
+    def __init__(self, ar, others, own, targets, sides, vectors):
+        self.ar, self.slopes = ar, [side.slope for side in sides]
+        sizes = np.abs(ar.value(others))
+        log2_size = np.log2(sides[0].reach) + np.log2(sides[1].reach).max()
+        logit = ar.logit_error(log2_size) + np.exp2(log2_size + targets.log2_amplifies + ar.log2_angle)
+        self.errors = sizes * self.relative(sizes, logit[:, None])
+        self.errors[~(logit < KNOWN)] = 2.0**ar.lift  # anything is possible
+        self.rows = np.concat([np.arange(len(logit)) if part[2] is None else part[2] for part in own])
+        self.columns = np.concat([part[3] for part in own])
+        relative = self.relative(np.concat([ar.peak(part[4]) for part in own]), logit[self.rows])
+        self.own = [np.concat([ar.peak(part[side]) for part in own]) * relative for side in (0, 1)]
+        for one, slip in zip(self.own, targets.slips(own[0][-1], ar.log2_angle), strict=True):
+            one[: len(slip)] += slip
+
         peaks = [ar.peak(v) for v in vectors]
-        left, right = (
+        self.given = [np.isfinite(peaks[0]) & np.isfinite(peaks[1]).all(), np.isfinite([p.max() for p in peaks]).all()]
+        self.left, self.right = (
             peak if side.outer is None else peak * side.outer[:, 0] for peak, side in zip(peaks, sides, strict=True)
         )
-        # The error of a row is a factor of its terms in the columns; the sum of the row is multiplied by it in the end.
-        self.error, self.left, self.right = error, left * error, right
-        self.rows = np.concat([np.arange(len(error)) if index is None else index for _, _, index, _ in own])
-        self.columns = np.concat([index for *_, index in own])
-        self.in_rows, self.in_columns = (np.concat([ar.peak(part[side]) for part in own]) for side in (0, 1))
-        self.in_columns *= error[self.rows]
-        self.in_rows[: len(error)] += slips[0] / np.maximum(error, TINY)
-        self.in_columns[: len(error)] += slips[1]
-        sizes = _native.term_sizes(
-            self.values, self.left, self.right, self.rows, self.columns, self.in_rows, self.in_columns
-        )
-        self.sums = [sizes[0][0] * error, sizes[1][0]]
+        found = _native.term_sizes(self.errors, self.left, self.right, self.rows, self.columns, *self.own)
+        self.sums, self.more = [sums for sums, _ in found], []
         # A row of coefficients is no longer than the root of its sum times its largest; what it multiplies no longer
         # than the root of the number of terms times the largest entry of a vector.
-        lengths = [np.sqrt(total) * np.sqrt(most) for total, most in sizes]
-        spread = [np.max(peak) / np.min(peak) for peak in peaks]
-        products = [ar.product_error(len(right), False) * lengths[0] * spread[1]]
-        products.append(ar.product_error(len(left), True) * lengths[1] * spread[0] / max(np.min(error), TINY))
-        self.more = [
-            product + ar.lost(np.max(most) * slope) * np.max(most)
-            for product, most, slope in zip(products, (right, left), self.slopes, strict=True)
-        ]
+        for side, (sums, most) in enumerate(found):
+            spread, terms = peaks[1 - side].max() / peaks[1 - side].min(), self.errors.shape[1 - side]
+            vector = (self.right, self.left)[side].max()
+            self.more.append(ar.lost(vector * self.slopes[side]) * vector)
+            product = ar.product_error(terms, side == 1)
+            if product:
+                self.more[side] = self.more[side] + product * spread * np.sqrt(sums) * np.sqrt(most)
+
+    def relative(self, sizes, logit):
+        """Errors of coefficients. As d p = p (d z - sum of p d z), what is next to 1 does not move."""
+        return self.ar.rounding + 4.0 * logit * np.abs(1.0 - np.ldexp(sizes, -self.ar.lift))
 
     def doubtful(self, gradients):
         """Masks of the rows of both gradients with errors that count, and how large those may be."""
         doubts, largest = [], 0.0
         for side, gradient in enumerate(gradients):
-            ulp = np.spacing(np.max(np.abs(gradient), axis=1).astype(self.ar.dtype)).astype(np.float64)
+            limit = ENOUGH * np.spacing(np.abs(gradient).max(axis=1).astype(self.ar.dtype)).astype(np.float64)
             error = self.bound(side, self.sums[side], slice(None))
-            index = np.flatnonzero(self.ar.counts(error, ENOUGH * ulp))
+            index = np.flatnonzero(self.ar.counts(error, limit) & self.given[side])
             if len(index):
                 error[index] = self.bound(side, self.independent(side, index), index)
-            doubts.append(self.ar.counts(error, ENOUGH * ulp))
+            doubts.append(self.ar.counts(error, limit) & self.given[side])
+            if self.ar.wanted is not None:
+                doubts[side] &= self.ar.wanted[side]
             largest = max(largest, np.max(error, initial=0.0, where=doubts[-1]))
         return doubts, largest
 
     def bound(self, side, sums, index):
+        """Of rows of a gradient, from the errors of the sums that they are made of."""
         return (sums + self.more[side][index]) * self.slopes[side][index] * 2.0**-self.ar.lift
 
     def independent(self, side, index):
         """The errors of some sums, if those of different terms are independent; equal terms have equal errors."""
         if side == 0:
-            terms, places, others, own = self.values[index] * self.right, self.rows, self.columns, self.in_rows
+            terms, places, others = self.errors[index] * self.right, self.rows, self.columns
         else:
-            terms, places, others, own = self.values[:, index].T * self.left, self.columns, self.rows, self.in_columns
+            terms, places, others = self.errors[:, index].T * self.left, self.columns, self.rows
         found = np.flatnonzero(np.isin(places, index))
-        terms[np.searchsorted(index, places[found]), others[found]] = own[found]
+        terms[np.searchsorted(index, places[found]), others[found]] = self.own[side][found]
         peak = np.max(terms, axis=1, keepdims=True)
         terms = np.sort(terms / peak, axis=1)  # and so the order of the terms counts no more
         first = np.ones(terms.shape, bool)
@@ -131,28 +138,23 @@ class Terms:
         starts = np.flatnonzero(first)
         equal = np.add.reduceat(terms.ravel(), starts)
         squares = np.add.reduceat(equal * equal, np.searchsorted(starts, np.arange(len(terms)) * terms.shape[1]))
-        error = np.minimum(self.sums[side][index], DEVIATIONS * np.sqrt(squares) * peak[:, 0] * self.unit(side, index))
-        return np.where(np.isfinite(error), error, self.sums[side][index])
-
-    def unit(self, side, index):
-        return self.error[index] if side == 0 else 1.0
+        error = DEVIATIONS * np.sqrt(squares) * peak[:, 0]
+        # A sum of magnitudes that is less, or where this is not a number, stands.
+        return np.where(error < self.sums[side][index], error, self.sums[side][index])
 
 
-def refined(ar, x, weight, labels, *options, wanted=None):
-    """As `evaluate`, with gradients as good as is promised; for finer numbers only in the rows `wanted` of both."""
+def refined(ar, x, weight, labels, *options):
+    """As `evaluate`, with gradients as good as is promised; those of finer numbers only in the rows that are wanted."""
     with ar.working():
         items, gradients, terms = evaluate(ar, x, weight, labels, *options)
     if terms is None:
         return items, *gradients
     (rows, classes), error = terms.doubtful(gradients)
-    if wanted is not None:
-        rows, classes = rows & wanted[0], classes & wanted[1]
-    if rows.any() or classes.any():
+    finer = ar.finer(error) if rows.any() or classes.any() else None
+    if finer is not None:
         taken = slice(None) if classes.any() else rows  # the gradient of a class needs all rows
-        wanted = rows[taken], classes
-        _, again_x, again_weight = refined(
-            ar.finer(error, wanted), x[taken], weight, labels[taken], *options, wanted=wanted
-        )
+        finer.wanted = rows[taken], classes
+        _, again_x, again_weight = refined(finer, x[taken], weight, labels[taken], *options)
         grad_x, grad_weight = gradients
         grad_x[rows] = again_x[rows[taken]]
         grad_weight[classes] = again_weight[classes]

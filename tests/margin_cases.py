@@ -152,9 +152,25 @@ def lasting(dtype):
         "nearly at a break point": ("a_softmax, m=2", [[1, 1 + up]], [[1 + 2 * up, -1 - up], [1, 0]], [0]),
         "equal rows": ("l_softmax, m=1", many, [[1.01], [0.99]], [0] * 300 + [1] * 303),
         "small logits": ("l_softmax, m=1", [[1e-8]], [[1.5 + 3e-5], [1], [2]], [0]),
+        "small logits of two rows": ("l_softmax, m=1", [[-6e-13], [6e-13]], [[11], [2400], [3989]], [0, 1]),
+        "one class is nearly certain": ("l_softmax, m=1", [[3e4], [-2e4]], [[1], [-1], [0.999]], [1, 0]),
     }
-    if dtype == "float64":
+    if dtype == "float32":
+        x, weight = [[1e38, 1e38, 1]], [[1e38, -1e38, 1], [-1e38, 1e38, 2]]
+        table["logits beyond float32"] = ("l_softmax, m=1", x, weight, [0])
+    else:
+        a, b = 1000380874.749979, -5059908804.560516
         table |= {
+            "logits whose errors are large": (
+                "l_softmax, m=1",
+                [[2.3180952358751866e20, 4.583043349968034e19, 0.2890193845230488]],
+                [[a, b, -0.278], [-a, -b, -2.838], [a, b, 0.807], [a, b, -0.938]],
+                [3],
+            ),
+            "logits of 1e100 that cancel": ("l_softmax, m=1", [[1e100, 1e100, 1]], [[1, -1, 1], [-1, 1, 2]], [0]),
+            "logits of 1e280": ("l_softmax, m=1", [[1e100, 1]], [[1e180, 0], [1e180, 0]], [1]),
+            "next to a break point": ("a_softmax, m=2", [[1, 0]], [[1e-29, 1], [1, 1]], [0]),
+            "a slope of 1e150": ("l_softmax, m=1", [[1e-150, 3e-150]], [[4e152, 1], [-4e152, 2e150]], [0]),
             "subnormal probabilities": ("l_softmax, m=1", [[7.35e-18]], [[1e20], [1]], [0]),
             "subnormal probabilities, long features": ("l_softmax, m=1", [[1e20]], [[7.35e-18], [-1e-30]], [0]),
             "probabilities below all numbers": ("l_softmax, m=1", [[1e-17]], [[1e20], [1]], [0]),

@@ -1,5 +1,6 @@
 """Margin losses on hard inputs against exact values, and one input, one result, bit for bit."""
 
+import decimal
 import itertools
 from fractions import Fraction
 
@@ -77,13 +78,13 @@ def test_errors_are_known(numbers, hard, dtype, monkeypatch):
     """Each arithmetic by itself stays within the errors by which it is judged."""
 
     def by_itself(ar, x, weight, labels, *options):
-        all_of_them = [np.ones(len(rows), bool) for rows in (x, weight)]
-        more = {Paired: (), AllPaired: (all_of_them,), Decimals: (60, all_of_them)}[numbers]
-        ar = numbers(dtype, *more)
+        ar = numbers(dtype, 60) if numbers is Decimals else numbers(dtype)
+        ar.wanted = [np.ones(len(rows), bool) for rows in (x, weight)]
         with ar.working():
             _, gradients, terms = evaluate(ar, x, weight, labels, *options)
-        bounds = (terms.bound(side, terms.sums[side], slice(None)) for side in (0, 1))
-        found.extend(zip(gradients, bounds, strict=True))
+        doubts, _ = terms.doubtful(gradients)
+        for side in (0, 1):
+            found.append((gradients[side], terms.bound(side, terms.sums[side], slice(None)), doubts[side]))
         return np.zeros(len(x)), *gradients
 
     monkeypatch.setattr(_margin_inputs, "refined", by_itself)
@@ -93,8 +94,11 @@ def test_errors_are_known(numbers, hard, dtype, monkeypatch):
         found = []
         function(x, weight, labels, reduction="sum", return_grad=True, **options)
         exact = exact_margin(x, weight, labels, kind, EVERY_DIGIT)
-        for (rows, bounds), exact_rows in zip(found, (exact.grad_x, exact.grad_weight), strict=True):
-            for row, values, bound in zip(rows, exact_rows, bounds, strict=True):
+        for results, exact_rows in zip(found, (exact.grad_x, exact.grad_weight), strict=True):
+            for row, bound, doubt, values in zip(*results, exact_rows, strict=True):
+                if not np.isfinite(row).all():  # something has overflown on the way
+                    assert doubt
+                    continue
                 for got, value in zip(row, values, strict=True):
                     off = float(abs(Fraction(got) - Fraction(value)))
                     assert off <= bound + np.spacing(abs(got))
@@ -161,6 +165,30 @@ def test_a_row_that_all_but_cancels_does_not_see_its_neighbours(size, dtype):
     many = np.concatenate([normal(5, 2).astype(dtype), x, x])
     _, grad_x, _ = margin.arcface(many, weight, np.repeat(labels, 7), reduction="sum", return_grad=True)
     np.testing.assert_array_equal(grad_x[5:], np.repeat(alone, 2, axis=0))
+
+
+def test_a_row_does_not_see_the_parts_of_others():
+    """The first row is parallel to a class, which is done by itself; the second one has entries of 1e-30."""
+    x, weight = np.array([[2, 0, 0], [0.3, 0.2, 1e-30]]), np.array([[1, 0, 0], [0.3, 1, 0]])
+    for loss in (margin.am_softmax, margin.modified_softmax):
+        _, together, _ = loss(x, weight, [1, 0], reduction="sum", return_grad=True)
+        _, alone, _ = loss(x[1:], weight, [0], reduction="sum", return_grad=True)
+        np.testing.assert_array_equal(together[1], alone[0])
+
+
+def test_decimals_of_the_user_do_not_matter(monkeypatch):
+    """Neither the context, which is left alone, nor the defaults that contexts are made of."""
+    name, x, weight, labels = lasting("float64")["mirrored classes"]
+    function, options, _ = LOSSES[name]
+    expected = function(x, weight, labels, return_grad=True, **options)
+    for trap in decimal.DefaultContext.traps:
+        monkeypatch.setitem(decimal.DefaultContext.traps, trap, True)
+    monkeypatch.setattr(decimal.DefaultContext, "rounding", decimal.ROUND_UP)
+    with decimal.localcontext(decimal.Context(prec=3, Emax=5)) as context:
+        got = function(x, weight, labels, return_grad=True, **options)
+        assert context.prec == 3 and not any(context.flags.values())
+    for value, right in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(value, right)
 
 
 PATHS = ("modified_softmax", "l_softmax, m=4", "a_softmax, m=2", "arcface, sub", "combined")
