@@ -28,6 +28,7 @@ UNARY = ("expit", "log_expit", "softplus", "logit", "log1mexp")
 BINARY = ("logaddexp", "logsubexp")
 CROSS_ENTROPY, SIGMOID = "cross_entropy", "sigmoid_cross_entropy"
 _TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
+IN_FLOATS = ("float16", "float32")  # dtypes that have kernels for devices on which doubles are slow
 BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
 MOST_THREADS = 256  # of a block that holds one row, or columns
 CONCLUDING_THREADS = 512
@@ -79,22 +80,13 @@ def kernels():
     """{name: Kernel} of all."""
     found = {**_loss_kernels(), **_option_kernels()}
     for operation in _COMPILED:
-        for dtype, pieces in _ROWS.items():
-            head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
-            for lanes, chunks in pieces:
-                body = f"(rows<{head}, {lanes}, {chunks}>(x, y, g))"
-                hot = (BLOCK, 5) if lanes else (MOST_THREADS, 3 if operation == "softmax" else 2)
-                found[_rows_name(operation, dtype, lanes, chunks)] = Kernel(*hot, body)
-            chunks = np.dtype(dtype).itemsize // 2  # 8 elements
-            for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
-                name = f"{operation}_{dtype}_{kind}"
-                found[name] = Kernel(MOST_THREADS, 2, f"(stream<{head}, {lanes}, {chunks}>(x, y, g))")
-                for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
-                    if step != "write" or operation not in REDUCTIONS:
-                        body = f"(parts_{step}<{head}, {arguments}>(x, y, (double *)more, g))"
-                        found[f"{name}_{step}"] = Kernel(*bounds, body)
+        for dtype, short in _TYPES.items():
+            found.update(_row_kernels(operation, dtype, short))
+            if dtype in IN_FLOATS:
+                same = _row_kernels(operation, dtype, f"{short}_in_floats")
+                found.update((in_floats(name), kernel) for name, kernel in same.items())
             if operation in REDUCTIONS:
-                found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{_TYPES[dtype]}>(x, y, g))")
+                found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{short}>(x, y, g))")
     for dtype, short in _TYPES.items():
         for name in UNARY:
             found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 2, f"(unary<{short}, of_{name}>(x, y, g))")
@@ -112,6 +104,30 @@ def _steps_of_parts(dtype, kind, lanes):
         ("conclude", both, CONCLUDING_THREADS, 1),
         ("write", lanes, MOST_THREADS, 2 if few else 3),
     )
+
+
+def in_floats(kernel):
+    """The name of the kernel that does the same in pairs of floats."""
+    return f"{kernel}_in_floats"
+
+
+def _row_kernels(operation, dtype, short):
+    found = {}
+    head = f"{short}, SS_{operation.upper()}"
+    wide = 2 if operation != "softmax" or short == "f16_in_floats" else 3
+    for lanes, chunks in _ROWS[dtype]:
+        body = f"(rows<{head}, {lanes}, {chunks}>(x, y, g))"
+        hot = (BLOCK, 5) if lanes else (MOST_THREADS, wide)
+        found[_rows_name(operation, dtype, lanes, chunks)] = Kernel(*hot, body)
+    chunks = np.dtype(dtype).itemsize // 2  # 8 elements
+    for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
+        name = f"{operation}_{dtype}_{kind}"
+        found[name] = Kernel(MOST_THREADS, 2, f"(stream<{head}, {lanes}, {chunks}>(x, y, g))")
+        for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
+            if step != "write" or operation not in REDUCTIONS:
+                body = f"(parts_{step}<{head}, {arguments}>(x, y, (double *)more, g))"
+                found[f"{name}_{step}"] = Kernel(*bounds, body)
+    return found
 
 
 def _loss_kernels():
@@ -177,7 +193,7 @@ def geometry_of(kept, reduced, **fields):
     return geometry
 
 
-def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
+def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned, slow_doubles=False):
     """How to compute an operation over the axes of an array that is not empty.
 
     Parameters
@@ -190,6 +206,8 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
         Strides in bytes of the input and of the result, of the same length: 0 for an axis that is reduced away.
     aligned : bool
         Both arrays start at multiples of 16 bytes.
+    slow_doubles : bool
+        The device computes floats so much faster that pairs of them are to take the place of doubles.
 
     Returns
     -------
@@ -206,6 +224,8 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
     operation = "logsumexp" if reduces else operation
     launches, more = (lay_columns if columns else lay_rows)(operation, dtype, rows, n, writes=not reduces)
     fields.update(more)
+    if slow_doubles and dtype in IN_FLOATS:
+        launches = tuple(launch._replace(kernel=in_floats(launch.kernel)) for launch in launches)
     if reduces:  # the ladder's geometry has a share of its own
         ladder, fields["ladder_share"] = lay_again(f"{operation}_{dtype}_ladder", rows)
         launches = (*launches, ladder)
@@ -340,6 +360,7 @@ INCLUDES = (
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
     *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),
+    *(f"cuda/{name}.cuh" for name in ("terms", "float_pair", "float_terms")),
     *(f"cuda/{name}.cuh" for name in ("items", "labels", "losses", "anew", "sigmoid", "options")), "cuda/nvrtc.h",
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them

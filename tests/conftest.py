@@ -43,6 +43,10 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
+    if "slow" not in config.getoption("markexpr"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="a long sweep: -m slow"))
     if not config.getoption("libraries"):
         for item in items:
             if item.get_closest_marker("libraries"):

@@ -28,10 +28,15 @@ static inline uint16_t float_to_half(float value)
 }
 #endif
 
-/* `mark` is a NaN that no computation gives: the row is left to the ladder (ladder.cuh). */
+template <class real> struct double_terms;
+
+/* terms: the arithmetic of elements; in_doubles: the same type with that of doubles. `mark` is a NaN that no
+   computation gives: the row is left to the ladder (ladder.cuh). */
 struct f16 {
     typedef float real;
     typedef uint16_t stored;
+    typedef double_terms<float> terms;
+    typedef f16 in_doubles;
     static inline real get(stored value) { return half_to_float(value); }
     static inline stored put(double value) { return float_to_half((float)value); }
     static inline stored mark() { return 0x7e5a; }
@@ -41,6 +46,8 @@ struct f16 {
 struct f32 {
     typedef float real;
     typedef float stored;
+    typedef double_terms<float> terms;
+    typedef f32 in_doubles;
     static inline real get(stored value) { return value; }
     static inline stored put(double value) { return (float)value; }
     static inline stored mark() { return __int_as_float(0x7fda5a5a); }
@@ -50,6 +57,8 @@ struct f32 {
 struct f64 {
     typedef double real;
     typedef double stored;
+    typedef double_terms<double> terms;
+    typedef f64 in_doubles;
     static inline real get(stored value) { return value; }
     static inline stored put(double value) { return value; }
     static inline stored mark() { return v_dbl(0x7ffa5a5a5a5a5a5aLL); }
@@ -134,9 +143,14 @@ template <> struct arithmetic<double> {
     static inline vpair excess(vd peak, vpair rest, vd exponent) { return excess_f64(peak, rest, exponent); }
 };
 
+template <class real> static inline int in_range(real peak, real bound)
+{
+    return ss_reducible((double)peak) && ss_reducible((double)bound);
+}
+
 static inline float larger(float a, float b)
 {
-#ifdef __CUDACC_RTC__
+#if defined(__CUDACC_RTC__) && __CUDA_ARCH__ >= 800 /* older devices have no such instruction */
     float c;
     asm("max.NaN.f32 %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b));
     return c;
