@@ -186,8 +186,8 @@ def _run(operation, dtype, x, axes, shape, keepdims, out):
     call = _plans.get(key)
     if call is None:
         steps_y = _steps(operation, x, axes, keepdims, y)
-        slow_doubles = _slow_doubles(x.data.device_id)
-        call = _remember(key, _cuda.plan(operation, dtype, x.shape, axes, x.strides, steps_y, aligned, slow_doubles))
+        slow = slow_doubles(x.data.device_id)
+        call = _remember(key, _cuda.plan(operation, dtype, x.shape, axes, x.strides, steps_y, aligned, slow))
     if call is None:
         return None
     parts = cupy.empty(call.parts, "d") if call.parts else None
@@ -198,7 +198,7 @@ def _run(operation, dtype, x, axes, shape, keepdims, out):
 
 
 @functools.cache
-def _slow_doubles(device):
+def slow_doubles(device):
     """Whether pairs of floats are faster than doubles: consumer cards compute floats 32 or 64 times as fast."""
     return runtime.deviceGetAttribute(runtime.cudaDevAttrSingleToDoublePrecisionPerfRatio, device) > _MOST_RATIO
 

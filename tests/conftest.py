@@ -83,6 +83,15 @@ def threads(request):
     return request.param
 
 
+@pytest.fixture
+def slow_doubles(monkeypatch):
+    """Every CUDA device counts as one that is slow with doubles."""
+    from stablesoft import _cupy
+
+    monkeypatch.setattr(_cupy, "_plans", {})
+    monkeypatch.setattr(_cupy, "slow_doubles", lambda _: True)
+
+
 @functools.cache
 def run_worker(isa=None, threads=None, batch="all", **more):
     """What tests/worker.py prints under this instruction set and number of threads: {what was computed: digest}."""

@@ -5,11 +5,12 @@ import functools
 import numpy as np
 import pytest
 from test_cuda_emulation import expected, run
+from test_cuda_losses import check
 from test_reproducibility import assert_same_bits, hard_matrix, layouts
 
 from cases import rows
 from emulation import EMULATED, OPERATIONS, aligned, tiled
-from stablesoft import _cuda
+from stablesoft import _cuda, _cuda_losses
 
 pytestmark = EMULATED
 KINDS = pytest.mark.parametrize("kind", _cuda.IN_FLOATS)
@@ -119,3 +120,49 @@ def test_subnormal_results(emulation):
     tiny = np.finfo(np.float32).tiny
     assert np.mean((want > 0) & (want < tiny)) > 0.5
     assert_same_bits(run(emulation, "softmax", x, 1), want, "rows")
+
+
+# ---- cross-entropy ----
+
+
+@pytest.fixture
+def losses(monkeypatch):
+    planned = functools.partial(_cuda_losses.plan_cross_entropy, slow_doubles=True)
+    monkeypatch.setattr(_cuda_losses, "plan_cross_entropy", planned)
+
+
+@KINDS
+@pytest.mark.usefixtures("losses")
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0, 3000.0])
+def test_losses(emulation, kind, scale):
+    random = np.random.default_rng(12)
+    for n in (1, 2, 7, 33, 128, 250, 256, 500, 1025, 2500):
+        x = of_kind(kind, random.normal(0, scale, (40, n)) + random.normal(0, scale, (40, 1)))
+        labels = random.integers(0, n, 40)
+        check(emulation, x, labels, 1, n, "in_floats", reduction="none")
+        check(emulation, of_kind(kind, x.T), labels, 0, f"{n}, columns", "in_floats")
+
+
+@KINDS
+@pytest.mark.usefixtures("losses")
+@pytest.mark.parametrize(("n", "enough"), [(20, 1), (500, 1), (1040, 1), (1100, 528)])
+def test_masked_losses(emulation, kind, n, enough, monkeypatch):
+    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
+    labels = np.random.default_rng(n).integers(0, n, 90)
+    for hard in (masked(kind)[:, :n], tiled("float32", 90, n)):
+        x = of_kind(kind, hard)
+        for options in ({"reduction": "none"}, {"ignore_index": int(labels[0])}, {"z_loss": 0.1, "reduction": "sum"}):
+            check(emulation, x, labels, 1, options, "in_floats", **options)
+            check(emulation, of_kind(kind, hard.T), labels, 0, f"{options}, columns", **options)
+
+
+@pytest.mark.usefixtures("losses")
+def test_scaled_slopes(emulation):
+    """Gradients that are subnormal or nearly so, and factors that are left to doubles."""
+    random = np.random.default_rng(13)
+    for n in (100, 1500):
+        x = of_kind("float32", random.normal(0, 20, (50, n)))
+        labels = random.integers(0, n, 50)
+        for power in (-140, -101, -99, -60, 9, 11, 60):
+            weight = np.full(n, 2.0**power, np.float32) * random.uniform(0.5, 1, n).astype(np.float32)
+            check(emulation, x, labels, 1, power, "in_floats", reduction="sum", weight=weight)

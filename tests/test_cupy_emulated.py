@@ -61,7 +61,7 @@ def device(emulation, monkeypatch):
     monkeypatch.setattr(_cupy, "_plans", {})
     monkeypatch.setattr(_cupy.runtime, "getDevice", lambda: 0)
     monkeypatch.setattr(_cupy.runtime, "deviceGetAttribute", lambda *_: 2)
-    _cupy._slow_doubles.cache_clear()
+    _cupy.slow_doubles.cache_clear()
     monkeypatch.setattr(cupy, "empty", empty)
     return launches
 
@@ -92,6 +92,11 @@ def test_slow_doubles(device, monkeypatch):
             assert_same_bits(
                 seen(getattr(stablesoft, operation)(hosted(x), 1)), getattr(stablesoft, operation)(x, 1), kind
             )
+            assert device.made[0].endswith("_in_floats") == slow
+            device.made.clear()
+            labels = np.arange(6)
+            loss = stablesoft.softmax_cross_entropy(hosted(x), hosted(labels), return_grad=True)
+            same_loss(loss, stablesoft.softmax_cross_entropy(x, labels, return_grad=True), kind)
             assert device.made[0].endswith("_in_floats") == slow
 
 

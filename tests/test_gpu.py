@@ -56,12 +56,9 @@ def test_lengths(operation, kind):
 
 @OPERATIONS
 @pytest.mark.parametrize("kind", _cuda.IN_FLOATS)
-def test_in_floats(operation, kind, monkeypatch):
+@pytest.mark.usefixtures("slow_doubles")
+def test_in_floats(operation, kind):
     """The kernels for devices on which doubles are slow, on any device."""
-    from stablesoft import _cupy
-
-    monkeypatch.setattr(_cupy, "_plans", {})
-    monkeypatch.setattr(_cupy, "_slow_doubles", lambda _: True)
     random = np.random.default_rng(13)
     for n in (1, 7, 32, 33, 128, 200, 500, 1000, 4096, 5000, 100_000):
         for scale in (1.0, 30.0, 20000.0):

@@ -129,8 +129,20 @@ struct float_terms {
             *certain = 1; /* its pair is no number */
             return T::put(x);
         }
+        return sloped<T>(term(), sum.factor, certain);
+    }
+
+    /* Where a term of 2^-102 could show in a result, or the low part of the factor underflow, nothing is certain. */
+    typedef fpair slope;
+    static inline slope slope_of(vpair factor, double d)
+    {
+        const double scaled = ss_pair_shift(factor, d).hi;
+        return f_pair_of(scaled >= 0x1p-100 && scaled <= 0x1p10 ? scaled : NAN);
+    }
+    template <class T> static inline typename T::stored sloped(fpair term, const slope &by, vm *certain)
+    {
         /* the error: 5.3 u^2 of the term, 4 of the factor, 5 of the product, and 3 of rounding in the test */
-        const fpair y = f_pair_product(term(), sum.factor);
+        const fpair y = f_pair_product(term, by);
         const float error = y.hi * 0x1.8p-44f;
         float value = f_rounded(y, error, certain);
         if (value < 0x1p-62f) /* a subnormal result */

@@ -16,39 +16,57 @@ template <class real> static inline ss_peaks<real> join_peaks(ss_peaks<real> a, 
     return c;
 }
 
-/* Results of a thread's elements, in an ordinary row. `term` gives their terms; `in_doubles` the row's sum, for items
-   that doubles have to compute, one after the other: registers for one are enough. */
-template <class T, int OPERATION, int CHUNKS, class F, class D>
-static inline void write_items(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine,
-                               const typename T::terms::row &sum, const typename T::real *value, F term, D in_doubles)
+/* Results of a thread's elements: result(v, &certain). Items that are not certain are computed by what again() returns,
+   one after the other: registers for one are enough. */
+template <class T, int CHUNKS, class F, class D>
+static inline void write_results(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine,
+                                 const typename T::real *value, F result, D again)
 {
-    typedef typename T::in_doubles::terms again;
     enum { COUNT = items<T, CHUNKS>::COUNT };
-    typename T::stored result[COUNT];
+    typename T::stored results[COUNT];
     unsigned doubtful = 0;
 #pragma unroll
     for (int v = 0; v < COUNT; v++) {
         vm certain;
-        result[v] = T::terms::template result<T, OPERATION>(sum, value[v], [&] { return term(v); }, &certain);
+        results[v] = result(v, &certain);
         doubtful |= certain ? 0 : 1u << v;
     }
     if (doubtful) {
-        const ss_row_sum exact = in_doubles();
-        const typename again::frame frame = again::frame_of(exact.exponent, (typename T::real)exact.peak);
+        const auto settle = again();
         SS_ROLLED
         for (; doubtful; doubtful &= doubtful - 1) {
             const unsigned first = doubtful & (0 - doubtful);
             typename T::real x = value[0];
 #pragma unroll
             for (int v = 1; v < COUNT; v++) x = first >> v & 1 ? value[v] : x;
-            vm certain;
-            const typename T::stored settled =
-                again::template result<T, OPERATION>(exact, x, [&] { return again::term_in(frame, x); }, &certain);
+            const typename T::stored settled = settle(x);
 #pragma unroll
-            for (int v = 0; v < COUNT; v++) result[v] = first >> v & 1 ? settled : result[v];
+            for (int v = 0; v < COUNT; v++) results[v] = first >> v & 1 ? settled : results[v];
         }
     }
-    mine.store(g, at.y, result);
+    mine.store(g, at.y, results);
+}
+
+/* The same in an ordinary row: term(v), and the row's sum where doubles are wanted. */
+template <class T, int OPERATION, int CHUNKS, class F, class D>
+static inline void write_items(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine,
+                               const typename T::terms::row &sum, const typename T::real *value, F term, D in_doubles)
+{
+    typedef typename T::real real;
+    typedef typename T::in_doubles::terms wide;
+    write_results<T, CHUNKS>(
+        g, at, mine, value,
+        [&](int v, vm *certain) {
+            return T::terms::template result<T, OPERATION>(sum, value[v], [&] { return term(v); }, certain);
+        },
+        [&] {
+            const ss_row_sum exact = in_doubles();
+            const typename wide::frame frame = wide::frame_of(exact.exponent, (real)exact.peak);
+            return [=](real x) {
+                vm certain;
+                return wide::template result<T, OPERATION>(exact, x, [&] { return wide::term_in(frame, x); }, &certain);
+            };
+        });
 }
 
 /* Part of a row: its largest element, and a sum of terms at the scale of `bound`, the largest element in it (-inf:

@@ -72,6 +72,15 @@ template <class real> struct double_terms : arithmetic<real> {
         return T::put(OPERATION == SS_LOG_SOFTMAX ? difference(x, sum.peak, factor) : product(term(), factor));
     }
 
+    /* A slope is a term, which may lack 2^d, times a factor. */
+    typedef typename A::scaled slope;
+    static inline slope slope_of(vpair factor, double d) { return A::scale_factor(factor, d); }
+    template <class T> static inline typename T::stored sloped(term_type term, const slope &by, vm *certain)
+    {
+        *certain = 1;
+        return T::put(A::scaled_product(A::pair(term), by));
+    }
+
     /* The value of a reduced row. */
     template <class T, int OPERATION> static inline void write(char *y, row sum, double count)
     {
