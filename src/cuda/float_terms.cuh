@@ -8,7 +8,7 @@
 
    Error of a sum, in units of u^2 = 2^-48: 3 for each step from a term to the sum, 6 for the terms, 3 for the test of
    the rounding and for taking off e^second, which doubles what was there before. In registers 16 terms are added as a
-   tree. In a stream 8 are, and MOST / 8 such sums one by one; what follows is done in doubles. */
+   tree. In a stream 8 are, and MOST / 8 such sums one by one; what follows is done in doubles and counts as a step. */
 
 typedef struct {
     float peak;

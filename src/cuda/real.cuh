@@ -69,8 +69,8 @@ struct f64 {
    float32 is one double, in hi; of float64, a pair, scaled by 2^OFFSET.
 
    Error of a sum: a thread adds s terms to an accumulator before its end is joined to a pair, and the threads join
-   theirs in at most 21 steps.
-   float32: s + 21 roundings of 2^-53.
+   theirs in at most 21 steps; those that share a row's parts once more.
+   float32: s + 21 roundings of 2^-53, in a stream s + 2 (21 + 1).
    float64: an accumulator starts at 1.5 2^c, c = 300 + log2(MOST) + 3. The rests of its additions are below 2^(c -
    53) each, so adding them up errs by s^2 2^(c - 106), in units of the largest term, 2^300.
    In registers all threads share a scale, s <= 16: 512 of them make 2^-80, and joining their low parts, together
@@ -86,13 +86,14 @@ template <> struct arithmetic<float> {
     enum { SINGLE = 1, OFFSET = OFFSET_f32, BITS = SS_CANONICAL_BITS_SINGLE };
     static inline double reach() { return REACH_f32; }
     static inline double error_of_registers() { return (16 + 21) * 0x1p-52; }
-    static inline double error_of_stream(double emptied) { return (SS_MOST + 2) * 0x1p-52; }
+    static inline double error_of_stream(double emptied) { return (SS_MOST + 2 * 22) * 0x1p-52; }
     static inline double tolerance() { return TOLERANCE_SINGLE; }
     typedef vd term_type;
     typedef struct { vd hi; } sum;
     static inline sum start() { sum s = {0.0}; return s; }
     static inline vd term(vd x, vi scale) { return ss_exp_single(x, scale, 0); }
     static inline vpair pair(vd term) { return ss_pair(term, 0.0); }
+    static inline vd of_pair(vpair sum) { return v_add(sum.hi, sum.lo); }
     static inline void add(sum *s, vd term) { s->hi = v_add(s->hi, term); }
     static inline vd end(const sum *s) { return s->hi; }
     static inline vd join(vd a, vd b) { return v_add(a, b); }
@@ -119,6 +120,7 @@ template <> struct arithmetic<double> {
         return ss_exp_term(x, scale, v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
     }
     static inline vpair pair(vpair term) { return term; }
+    static inline vpair of_pair(vpair sum) { return sum; }
     static inline void add(sum *s, vpair term)
     {
         vd total = v_add(s->hi, term.hi), left = v_sub(term.hi, v_sub(total, s->hi));

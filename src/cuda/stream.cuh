@@ -163,7 +163,7 @@ template <class real, int OPERATION, int LANES> static inline partial<real> join
         const double peak = (double)smaller(top.second, mine.peak);
         total = arithmetic<double>::join(total, A::pair(A::term(usable ? v_max(lowest, peak) : 0.0, scale)));
     }
-    all.total = lanes::reduce(total, arithmetic<double>::join);
+    all.total = A::pair(lanes::reduce(A::of_pair(total), A::join));
     if (REST) {
         const vpair extra = A::pair(A::term(usable ? v_max(lowest, (double)top.second) : 0.0, scale));
         all.total = ss_pair_sub(all.total, extra);
