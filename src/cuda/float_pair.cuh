@@ -84,7 +84,7 @@ static inline fpair f_pair_fma(fpair a, fpair b, const float *c)
    Error:       2^-45.6 of that function for every |x| <= 33000 (tests/test_float_pair.py), normalised
    Constants:   docs/constants/exp.py
 
-   With `whole`, a constant, it is e^x, within 2^-45.5: what the cubic lacks is 2^-29 of it, for which floats are
+   With `whole`, a constant, it is e^x, within 2^-45.4: what the cubic lacks is 2^-29 of it, for which floats are
    enough, and the low part of ln2. */
 static inline float f_sixteenths(float x)
 {
