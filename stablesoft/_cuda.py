@@ -28,6 +28,7 @@ UNARY = ("expit", "log_expit", "softplus", "logit", "log1mexp")
 BINARY = ("logaddexp", "logsubexp")
 CROSS_ENTROPY, SIGMOID = "cross_entropy", "sigmoid_cross_entropy"
 _TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
+IN_FLOATS = ("float16", "float32")  # dtypes that have kernels for devices on which doubles are slow
 BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
 MOST_THREADS = 256  # of a block that holds one row, or columns
 CONCLUDING_THREADS = 512
@@ -79,22 +80,11 @@ def kernels():
     """{name: Kernel} of all."""
     found = {**_loss_kernels(), **_option_kernels()}
     for operation in _COMPILED:
-        for dtype, pieces in _ROWS.items():
-            head = f"{_TYPES[dtype]}, SS_{operation.upper()}"
-            for lanes, chunks in pieces:
-                body = f"(rows<{head}, {lanes}, {chunks}>(x, y, g))"
-                hot = (BLOCK, 5) if lanes else (MOST_THREADS, 3 if operation == "softmax" else 2)
-                found[_rows_name(operation, dtype, lanes, chunks)] = Kernel(*hot, body)
-            chunks = np.dtype(dtype).itemsize // 2  # 8 elements
-            for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
-                name = f"{operation}_{dtype}_{kind}"
-                found[name] = Kernel(MOST_THREADS, 2, f"(stream<{head}, {lanes}, {chunks}>(x, y, g))")
-                for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
-                    if step != "write" or operation not in REDUCTIONS:
-                        body = f"(parts_{step}<{head}, {arguments}>(x, y, (double *)more, g))"
-                        found[f"{name}_{step}"] = Kernel(*bounds, body)
+        for dtype, short in _TYPES.items():
+            for one, end in _arithmetics(dtype):
+                found.update((name + end, kernel) for name, kernel in _row_kernels(operation, dtype, one))
             if operation in REDUCTIONS:
-                found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{_TYPES[dtype]}>(x, y, g))")
+                found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{short}>(x, y, g))")
     for dtype, short in _TYPES.items():
         for name in UNARY:
             found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 2, f"(unary<{short}, of_{name}>(x, y, g))")
@@ -114,24 +104,41 @@ def _steps_of_parts(dtype, kind, lanes):
     )
 
 
+def _arithmetics(dtype):
+    """(type in the kernels, end of their names): in doubles, and in pairs of floats where there is that."""
+    return [(_TYPES[dtype] + end, end) for end in ("", "_in_floats")[: 1 + (dtype in IN_FLOATS)]]
+
+
+def in_floats(launches, dtype):
+    """The same in pairs of floats, where the dtype has that."""
+    return tuple(one._replace(kernel=one.kernel + _arithmetics(dtype)[-1][1]) for one in launches)
+
+
+def _row_kernels(operation, dtype, short):
+    head, chunks = f"{short}, SS_{operation.upper()}", np.dtype(dtype).itemsize // 2  # 8 elements
+    wide = 2 if operation != "softmax" or short == "f16_in_floats" else 3
+    for lanes, each in _ROWS[dtype]:
+        hot = (BLOCK, 5) if lanes else (MOST_THREADS, wide)
+        yield _rows_name(operation, dtype, lanes, each), Kernel(*hot, f"(rows<{head}, {lanes}, {each}>(x, y, g))")
+    for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
+        name = f"{operation}_{dtype}_{kind}"
+        yield name, Kernel(MOST_THREADS, 2, f"(stream<{head}, {lanes}, {chunks}>(x, y, g))")
+        for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
+            if step != "write" or operation not in REDUCTIONS:
+                body = f"(parts_{step}<{head}, {arguments}>(x, y, (double *)more, g))"
+                yield f"{name}_{step}", Kernel(*bounds, body)
+
+
 def _loss_kernels():
     found = {}
 
     def add(name, threads, blocks, body):
         found[name] = Kernel(threads, blocks, f"({body})", "SS_LOSS_KERNEL")
 
-    for dtype, pieces in _ROWS.items():
-        short, chunks = _TYPES[dtype], np.dtype(dtype).itemsize // 2
-        for lanes, each in pieces:
-            many = each == 4 or each * 16 // np.dtype(dtype).itemsize == 16
-            bounds = (BLOCK, 3 if many else 4) if lanes else (MOST_THREADS, 2)
-            body = f"label_rows<{short}, {lanes}, {each}>(x, y, a, g, o)"
-            add(_rows_name(CROSS_ENTROPY, dtype, lanes, each), *bounds, body)
-        for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
-            name = f"{CROSS_ENTROPY}_{dtype}_{kind}"
-            add(name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {chunks}>(x, y, a, g, o)")
-            for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
-                add(f"{name}_{step}", *bounds, f"label_parts_{step}<{short}, {arguments}>(x, y, a, g, o)")
+    for dtype, short in _TYPES.items():
+        for one, end in _arithmetics(dtype):
+            for name, *bounds, body in _label_kernels(dtype, one):
+                add(name + end, *bounds, body)
         add(f"{CROSS_ENTROPY}_{dtype}_anew", COLUMNS, 1, f"rows_anew<{short}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
         add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}>(x, y, a, g, o)")
@@ -139,6 +146,20 @@ def _loss_kernels():
     add(f"{CROSS_ENTROPY}_count", CONCLUDING_THREADS, 1, "count_labels(a, g, o)")
     add(f"{CROSS_ENTROPY}_sum", MOST_THREADS, 2, "sum_items(a, g)")
     return found
+
+
+def _label_kernels(dtype, short):
+    size = np.dtype(dtype).itemsize
+    for lanes, each in _ROWS[dtype]:
+        many = each == 4 or each * 16 // size == 16
+        bounds = (BLOCK, 3 if many else 4) if lanes else (MOST_THREADS, 2)
+        body = f"label_rows<{short}, {lanes}, {each}>(x, y, a, g, o)"
+        yield _rows_name(CROSS_ENTROPY, dtype, lanes, each), *bounds, body
+    for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
+        name = f"{CROSS_ENTROPY}_{dtype}_{kind}"
+        yield name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {size // 2}>(x, y, a, g, o)"
+        for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
+            yield f"{name}_{step}", *bounds, f"label_parts_{step}<{short}, {arguments}>(x, y, a, g, o)"
 
 
 def _option_kernels():
@@ -177,7 +198,7 @@ def geometry_of(kept, reduced, **fields):
     return geometry
 
 
-def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
+def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned, slow_doubles=False):
     """How to compute an operation over the axes of an array that is not empty.
 
     Parameters
@@ -190,6 +211,8 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
         Strides in bytes of the input and of the result, of the same length: 0 for an axis that is reduced away.
     aligned : bool
         Both arrays start at multiples of 16 bytes.
+    slow_doubles : bool
+        The device computes floats so much faster that pairs of them are to take the place of doubles.
 
     Returns
     -------
@@ -206,6 +229,7 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned):
     operation = "logsumexp" if reduces else operation
     launches, more = (lay_columns if columns else lay_rows)(operation, dtype, rows, n, writes=not reduces)
     fields.update(more)
+    launches = in_floats(launches, dtype) if slow_doubles else launches
     if reduces:  # the ladder's geometry has a share of its own
         ladder, fields["ladder_share"] = lay_again(f"{operation}_{dtype}_ladder", rows)
         launches = (*launches, ladder)
@@ -335,12 +359,13 @@ def folder():
 
 # Included by src/cuda/kernels.cu and by what it includes.
 INCLUDES = (
-    "operations.h", "isa/vec_cuda.h", "ladder.c", "ladder.h", "wide.h", "wide_rows.h", "wide_logits.h",
+    "operations.h", "isa/vec_cuda.h", "ladder.c", "ladder.h", "wide.h", "wide_rows.h", "wide_logits.h", "cuda/nvrtc.h",
     *(f"ladder_{name}.h" for name in ("limbs", "const", "exp", "log")),
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
-    *(f"cuda/{name}.cuh" for name in ("group", "real", "conclude", "stream", "rows", "ladder", "elementwise")),
-    *(f"cuda/{name}.cuh" for name in ("items", "labels", "losses", "anew", "sigmoid", "options")), "cuda/nvrtc.h",
+    *(f"cuda/{name}.cuh" for name in (
+        "group", "real", "conclude", "terms", "float_pair", "float_terms", "stream", "rows", "ladder", "elementwise",
+        "items", "labels", "losses", "anew", "sigmoid", "options")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 

@@ -43,10 +43,10 @@ def quotient(factor, divisor):
     return high, float(Fraction(factor) - Fraction(high) * Fraction(divisor)) / divisor
 
 
-def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, **options):
+def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubles=False, **options):
     """How to compute a softmax cross-entropy with labels; `steps_y` is None where no gradient is wanted.
 
-    `options` are fields of OPTIONS; None where the kernels do not take the call.
+    `slow_doubles` is that of _cuda.plan. `options` are fields of OPTIONS; None where the kernels do not take the call.
     """
     writes = steps_y is not None
     layout = _cuda.lay_out(dtype, shape, (axis,), steps_x, steps_y if writes else steps_x, aligned, writes)
@@ -57,6 +57,8 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, **options)
     if rows > MOST_ITEMS:
         return None
     main, more = (_cuda.lay_columns if columns else _cuda.lay_rows)(CROSS_ENTROPY, dtype, rows, n, writes)
+    if slow_doubles:
+        main = _cuda.in_floats(main, dtype)
     again, more["ladder_share"] = _cuda.lay_again(f"{CROSS_ENTROPY}_{dtype}_anew", rows)
     launches = [*main, again]
     blocks = 0

@@ -25,6 +25,7 @@ from ._libraries import check_together, namespace
 
 _DTYPES = {"e": "float16", "f": "float32", "d": "float64"}
 _MOST_PLANS = 4096
+_MOST_RATIO = 4  # of the speed of floats to that of doubles, where kernels compute in doubles: 2 in data centres
 _plans: dict = {}
 _modules: dict = {}
 _lock = threading.Lock()
@@ -185,7 +186,8 @@ def _run(operation, dtype, x, axes, shape, keepdims, out):
     call = _plans.get(key)
     if call is None:
         steps_y = _steps(operation, x, axes, keepdims, y)
-        call = _remember(key, _cuda.plan(operation, dtype, x.shape, axes, x.strides, steps_y, aligned))
+        slow = slow_doubles(x.data.device_id)
+        call = _remember(key, _cuda.plan(operation, dtype, x.shape, axes, x.strides, steps_y, aligned, slow))
     if call is None:
         return None
     parts = cupy.empty(call.parts, "d") if call.parts else None
@@ -193,6 +195,12 @@ def _run(operation, dtype, x, axes, shape, keepdims, out):
     for function, grid, block in call.launches:
         function(grid, block, arguments)
     return y
+
+
+@functools.cache
+def slow_doubles(device):
+    """Whether pairs of floats are faster than doubles: consumer cards compute floats 32 or 64 times as fast."""
+    return runtime.deviceGetAttribute(runtime.cudaDevAttrSingleToDoublePrecisionPerfRatio, device) > _MOST_RATIO
 
 
 def _steps(operation, x, axes, keepdims, y):

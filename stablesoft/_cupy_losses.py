@@ -114,7 +114,8 @@ def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored,
     elif divisor is None:
         divisor = float(labels.size)
     return _cuda_losses.plan_cross_entropy(
-        dtype, x.shape, axis, x.strides, steps, aligned, ignores=ignored is not None, ignored=ignored or 0,
+        dtype, x.shape, axis, x.strides, steps, aligned, _cupy.slow_doubles(x.data.device_id),
+        ignores=ignored is not None, ignored=ignored or 0,
         label_bytes=_SIGNED[labels.dtype.char], weight_single=dtype != "float64", weighs=weighs,
         summed=reduction != "none", counted=counted, z_loss=z_loss, cap=cap, factor=factor,
         divisor=divisor)  # fmt: skip

@@ -43,6 +43,10 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
+    if "slow" not in config.getoption("markexpr"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="a long sweep: -m slow"))
     if not config.getoption("libraries"):
         for item in items:
             if item.get_closest_marker("libraries"):
@@ -77,6 +81,15 @@ def isa(request):
 @pytest.fixture(params=THREADS)
 def threads(request):
     return request.param
+
+
+@pytest.fixture
+def slow_doubles(monkeypatch):
+    """Every CUDA device counts as one that is slow with doubles."""
+    from stablesoft import _cupy
+
+    monkeypatch.setattr(_cupy, "_plans", {})
+    monkeypatch.setattr(_cupy, "slow_doubles", lambda _: True)
 
 
 @functools.cache

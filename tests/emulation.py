@@ -21,14 +21,15 @@ EMULATED = [
 ]
 
 
-def compiled(folder, names, *flags):
-    unit, shared = folder / "kernels.cpp", folder / "kernels.so"
+def compiled(folder, names, *flags, unit="emulate.cpp"):
+    """What a file of tests/cuda has, and the kernels named, as a library."""
+    source, shared = folder / "kernels.cpp", folder / "kernels.so"
     known = _cuda.kernels()
     lines = [known[name].line(name) for name in names]
-    unit.write_text("\n".join(['#include "emulate.cpp"', *lines, ""]))
+    source.write_text("\n".join([f'#include "{unit}"', *lines, ""]))
     # _FORTIFY_SOURCE takes a jump to another stack for an error.
     flags += ("-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-ffp-contract=off", "-w", "-fPIC", "-shared")
-    command = [COMPILER, *flags, f"-I{_cuda.folder()}", f"-I{EMULATION}", "-o", shared, unit]
+    command = [COMPILER, *flags, f"-I{_cuda.folder()}", f"-I{EMULATION}", "-o", shared, source]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return ctypes.CDLL(str(shared))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DECLARATION = re.compile(r"static const (double|uint64_t|int) (SS_\w+)(?:\[(\d+)\])? = (\{[^}]*\}|[^;{]*);")
+DECLARATION = re.compile(r"static const (double|float|uint64_t|int) (SS_\w+)(?:\[(\d+)\])? = (\{[^}]*\}|[^;{]*);")
 
 
 def load(name):
@@ -29,6 +29,12 @@ def literal(kind, text):
     if kind == "double":
         assert "0x" in text, f"not a hex-float literal: {text}"
         return float.fromhex(text)
+    if kind == "float":
+        assert text.endswith("f")
+        assert "0x" in text
+        value = float.fromhex(text[:-1])
+        assert struct.unpack("<f", struct.pack("<f", value)) == (value,), f"not a float: {text}"
+        return value
     if kind == "uint64_t":
         assert text.endswith("ULL")
         return int(text[:-3], 16)

@@ -11,12 +11,15 @@ pytest.importorskip("cupy", reason="CuPy is not installed (make test-cuda)")
 from stablesoft import _cuda, _cupy
 
 pytestmark = pytest.mark.cuda
-# Ampere, Hopper, Blackwell.
+# Ampere, Hopper, Blackwell; and for the kernels in floats Turing, Ada and Blackwell as consumers have them.
 ARCHITECTURES = (80, 90, 100)
+CONSUMER_ARCHITECTURES = (75, 89, 120)
 FAMILIES = {
     "softmax": ["softmax"], "log_softmax": ["log_softmax"], "logsumexp": ["logsumexp"],
     "elementwise": [*_cuda.UNARY, *_cuda.BINARY, "options"], "losses": [_cuda.CROSS_ENTROPY, _cuda.SIGMOID],
 }  # fmt: skip
+
+HAVE_FLOATS = ("softmax", "log_softmax", "logsumexp", _cuda.CROSS_ENTROPY)
 
 
 def resources(log):
@@ -40,13 +43,18 @@ def names_of(family, dtype):
     heads = [f"{head}_{dtype}" for head in FAMILIES[family]]
     if family == "losses" and dtype == "float32":
         heads += [f"{_cuda.CROSS_ENTROPY}_count", f"{_cuda.CROSS_ENTROPY}_sum"]
-    return [name for name in _cuda.kernels() if name.startswith(tuple(heads))]
+    return [name for name in _cuda.kernels() if name.startswith(tuple(heads)) and not name.endswith("_in_floats")]
+
+
+def names_in_floats(operation, dtype):
+    return [name for name in _cuda.kernels() if name.startswith(f"{operation}_{dtype}") and name.endswith("_in_floats")]
 
 
 def test_families():
     """Every kernel is compiled, once."""
     kinds = ("float16", "float32", "float64")
     names = [name for family in FAMILIES for kind in kinds for name in names_of(family, kind)]
+    names += [name for operation in HAVE_FLOATS for kind in kinds for name in names_in_floats(operation, kind)]
     assert sorted(names) == sorted(_cuda.kernels())
 
 
@@ -54,7 +62,17 @@ def test_families():
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_compiles(family, dtype, architecture):
-    names = names_of(family, dtype)
+    compile_all(names_of(family, dtype), architecture)
+
+
+@pytest.mark.parametrize("architecture", CONSUMER_ARCHITECTURES)
+@pytest.mark.parametrize("dtype", _cuda.IN_FLOATS)
+@pytest.mark.parametrize("operation", HAVE_FLOATS)
+def test_compiles_in_floats(operation, dtype, architecture):
+    compile_all(names_in_floats(operation, dtype), architecture)
+
+
+def compile_all(names, architecture):
     assert len(names) >= 7
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for name, spills, registers in pool.map(lambda name: compiled(name, architecture), names):

@@ -22,7 +22,7 @@ def doubtful(tmp_path_factory):
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
 
 
-def run(library, operation, x, axis, y=None, wanted=None):
+def run(library, operation, x, axis, y=None, wanted=None, slow_doubles=False):
     """The operation over one axis or several, as _cupy.py launches it; `wanted` is part of the names of the kernels."""
     axes = tuple(i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
     reduces = operation in _cuda.REDUCTIONS
@@ -31,7 +31,7 @@ def run(library, operation, x, axis, y=None, wanted=None):
     steps = iter(y.strides)
     steps_y = tuple(0 if reduces and i in axes else next(steps) for i in range(x.ndim))
     starts_right = x.ctypes.data % 16 == 0 and y.ctypes.data % 16 == 0
-    plan = _cuda.plan(operation, x.dtype.name, x.shape, axes, x.strides, steps_y, starts_right)
+    plan = _cuda.plan(operation, x.dtype.name, x.shape, axes, x.strides, steps_y, starts_right, slow_doubles)
     parts = np.full(plan.parts, np.nan)
     for kernel, grid, block in plan.launches:
         assert wanted is None or wanted in kernel or kernel.endswith("ladder"), kernel
@@ -171,15 +171,17 @@ def test_huge_peaks(emulation, operation, dtype):
 
 @pytest.mark.parametrize("operation", ["softmax", "logsumexp"])
 @pytest.mark.parametrize(("n", "enough"), [(7, 1), (40, 1), (500, 1), (1025, 1), (3000, 528)])
+@pytest.mark.parametrize(("dtype", "slow_doubles"), [("float32", False), ("float32", True), ("float64", False)])
 @pytest.mark.usefixtures("small_blocks")
-def test_exact_sums(doubtful, operation, dtype, n, enough, monkeypatch):
+def test_exact_sums(doubtful, operation, dtype, n, enough, slow_doubles, monkeypatch):
     """What the rounding test can not decide: one row in thousands otherwise."""
     monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
     x = tiled(dtype, 90, n)
-    assert_same_bits(run(doubtful, operation, x, 1), expected(operation, x, 1), "rows")
+    got = run(doubtful, operation, x, 1, slow_doubles=slow_doubles)
+    assert_same_bits(got, expected(operation, x, 1), "rows")
     columns = aligned((n, len(x)), dtype)
     columns[...] = x.T
-    got = run(doubtful, operation, columns, 0)
+    got = run(doubtful, operation, columns, 0, slow_doubles=slow_doubles)
     assert_same_bits(got if operation == "logsumexp" else got.T, expected(operation, x, 1), "columns")
 
 

@@ -1,6 +1,7 @@
 """The CUDA kernels of the losses, run on the CPU by tests/cuda/emulate.h: NumPy's bits, without a GPU."""
 
 import ctypes
+import functools
 
 import numpy as np
 import pytest
@@ -228,8 +229,11 @@ def doubtful(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("n", "enough"), [(7, 1), (500, 1), (1025, 1), (3000, 528)])
+@pytest.mark.parametrize(("dtype", "slow_doubles"), [("float32", False), ("float32", True), ("float64", False)])
 @pytest.mark.usefixtures("small_blocks")
-def test_exact_sums(doubtful, dtype, n, enough, monkeypatch):
+def test_exact_sums(doubtful, dtype, slow_doubles, n, enough, monkeypatch):
+    planned = functools.partial(_cuda_losses.plan_cross_entropy, slow_doubles=slow_doubles)
+    monkeypatch.setattr(_cuda_losses, "plan_cross_entropy", planned)
     monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
     x = tiled(dtype, 90, n)
     finite = np.isfinite(np.asarray(stablesoft.logsumexp(x, axis=1)))

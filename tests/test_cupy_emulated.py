@@ -60,6 +60,8 @@ def device(emulation, monkeypatch):
     monkeypatch.setattr(_cupy, "_function", launches)
     monkeypatch.setattr(_cupy, "_plans", {})
     monkeypatch.setattr(_cupy.runtime, "getDevice", lambda: 0)
+    monkeypatch.setattr(_cupy.runtime, "deviceGetAttribute", lambda *_: 2)
+    _cupy.slow_doubles.cache_clear()
     monkeypatch.setattr(cupy, "empty", empty)
     return launches
 
@@ -77,6 +79,25 @@ def test_calls(device, operation, axis, kind):
             assert type(got) is cupy.ndarray
             assert_same_bits(seen(got), want, (axis, kind))
     assert device.made
+
+
+def test_slow_doubles(device, monkeypatch):
+    """The device says whether float32 and float16 are computed in pairs of floats."""
+    ratio = _cupy.runtime.cudaDevAttrSingleToDoublePrecisionPerfRatio
+    monkeypatch.setattr(_cupy.runtime, "deviceGetAttribute", lambda wanted, _: {ratio: 64}[wanted])
+    for operation in OPERATIONS.args[1]:
+        for kind, slow in (("float16", True), ("float32", True), ("float64", False)):
+            x = np.random.default_rng(4).normal(0, 3, (6, 40)).astype(kind)
+            device.made.clear()
+            assert_same_bits(
+                seen(getattr(stablesoft, operation)(hosted(x), 1)), getattr(stablesoft, operation)(x, 1), kind
+            )
+            assert device.made[0].endswith("_in_floats") == slow
+            device.made.clear()
+            labels = np.arange(6)
+            loss = stablesoft.softmax_cross_entropy(hosted(x), hosted(labels), return_grad=True)
+            same_loss(loss, stablesoft.softmax_cross_entropy(x, labels, return_grad=True), kind)
+            assert device.made[0].endswith("_in_floats") == slow
 
 
 def test_normal_form(device):

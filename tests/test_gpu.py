@@ -55,6 +55,19 @@ def test_lengths(operation, kind):
 
 
 @OPERATIONS
+@pytest.mark.parametrize("kind", _cuda.IN_FLOATS)
+@pytest.mark.usefixtures("slow_doubles")
+def test_in_floats(operation, kind):
+    """The kernels for devices on which doubles are slow, on any device."""
+    random = np.random.default_rng(13)
+    for n in (1, 7, 32, 33, 128, 200, 500, 1000, 4096, 5000, 100_000):
+        for scale in (1.0, 30.0, 20000.0):
+            x = np.clip(random.normal(0, scale, (3 if n > 5000 else 300, n)), -6e4, 6e4).astype(kind)
+            for array, axis in ((x, 1), (np.ascontiguousarray(x.T), 0)):
+                assert_same_bits(on_gpu(operation, array, axis), on_cpu(operation, array, axis), (n, scale, axis))
+
+
+@OPERATIONS
 @pytest.mark.parametrize("n", [21, 1000, 4000, 9000, 50_000])
 def test_hard_rows(operation, dtype, n):
     for outer in (90, 700 if n < 10_000 else 3):

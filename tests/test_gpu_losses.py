@@ -49,6 +49,18 @@ def test_hard_rows(dtype, n):
                   **options)  # fmt: skip
 
 
+@pytest.mark.usefixtures("slow_doubles")
+@pytest.mark.parametrize("kind", ["float16", "float32"])
+def test_in_floats(kind):
+    random = np.random.default_rng(14)
+    for n in (1, 7, 32, 33, 128, 200, 500, 1000, 4096, 5000, 100_000):
+        for scale in (1.0, 30.0, 20000.0):
+            x = np.clip(random.normal(0, scale, (3 if n > 5000 else 300, n)), -6e4, 6e4).astype(kind)
+            labels = random.integers(0, n, len(x))
+            check("softmax_cross_entropy", x, labels, what="rows")
+            check("softmax_cross_entropy", np.ascontiguousarray(x.T), labels, 0, what="columns", reduction="none")
+
+
 @KINDS
 @pytest.mark.parametrize("shape", [(1, 10_000_000), (3, 1_000_003), (50, 70_000)])
 def test_few_huge_rows(kind, shape):

@@ -10,7 +10,7 @@ import sys
 from decimal import Decimal
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from remez import GRID, bits, chebyshev_points, fit_doubles, horner, log2, max_error, remez, show
+from remez import GRID, bits, chebyshev_points, fit_doubles, floats, horner, log2, max_error, remez, show
 
 LN2 = Decimal(2).ln()
 RADIUS = LN2 / 32 * (1 + Decimal(2) ** -20)  # |r| after the reduction by ln2/16, with a margin
@@ -67,12 +67,26 @@ def tables(lead):
     return high, low, scaled
 
 
+def power(scaled, j):
+    """Entry j of a table of powers as a double."""
+    return struct.unpack("<d", struct.pack("<Q", (scaled[j] + (j << 48)) & MASK))[0]
+
+
+def rest_of_cubic(lead, monic):
+    """What e^r / lead has beyond the cubic, up to r^6."""
+    taken, factorial, out = [*monic, 1.0, 0.0, 0.0, 0.0], 1, []
+    for i, coefficient in enumerate(taken):
+        factorial *= max(i, 1)
+        out += floats(float(1 / (Decimal(lead) * factorial) - Decimal(coefficient)), 1)
+    return out
+
+
 def constants():
-    ln2_hi = float(LN2)
+    ln2_hi, log2e = float(LN2), float(1 / LN2)
     lead, monic = cubic()
     high, low, scaled = tables(lead)
     return {
-        "SS_LOG2E": [float(1 / LN2)],
+        "SS_LOG2E": [log2e],
         "SS_LN2_HI": [ln2_hi],
         "SS_LN2_LO": [float(LN2 - Decimal(ln2_hi))],
         "SS_EXP_MAGIC": [1.5 * 2.0**48],
@@ -81,6 +95,11 @@ def constants():
         "SS_EXP_CUBIC": monic,
         "SS_EXP_CUBIC_POWER": scaled,
         "SS_EXP7": fit_doubles(RADIUS, target7, weight7, 6),
+        "SS_FLOAT_LOG2E": floats(16 * log2e, 2),
+        "SS_FLOAT_LN2": floats(ln2_hi / 16, 3),
+        "SS_FLOAT_CUBIC": [part for value in monic for part in floats(value, 2)],
+        "SS_FLOAT_REST": rest_of_cubic(power(scaled, 0), monic),
+        "SS_FLOAT_POWER": [part for j in range(16) for part in floats(power(scaled, j), 2)],
     }
 
 

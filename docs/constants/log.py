@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from remez import bits, fit_doubles, horner, log2, max_error, show
+from remez import bits, fit_doubles, floats, horner, log2, max_error, show
 
 SPLIT_INDEX = 7  # from z = 1 + 6.5/16 = 1.40625 on, z is halved
 SERIES = [(Decimal(1) if k % 2 == 0 else Decimal(-1)) / (k + 3) for k in range(40)]
@@ -101,13 +101,15 @@ def constants():
         high.append(hi)
         low.append(float(exact - Decimal(hi)))
     unit_inverse, unit_log = unit_inverses()
+    single = fit_doubles(SINGLE_RADIUS, single_target, single_weight, 6)
     return {
         "SS_LOG_SPLIT_INDEX": [SPLIT_INDEX],
         "SS_LOG_INV": [bits(float(v)) for v in INVERSES],
         "SS_LOG_HI": [bits(v) for v in high],
         "SS_LOG_LO": [bits(v) for v in low],
         "SS_LOG1P": fit_doubles(RADIUS, target, weight, 9),
-        "SS_LOG_SINGLE": fit_doubles(SINGLE_RADIUS, single_target, single_weight, 6),
+        "SS_LOG_SINGLE": single,
+        "SS_FLOAT_LOG": [part for i, b in enumerate(single) for part in floats(b, 2 if i < 3 else 1)],
         "SS_UNIT_INV": [bits(v) for v in unit_inverse],
         "SS_UNIT_LOG": [bits(v) for v in unit_log],
         "SS_UNIT": fit_doubles(UNIT_RADIUS, unit_target, unit_weight, 9),

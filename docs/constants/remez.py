@@ -20,6 +20,15 @@ def bits(x):
     return struct.unpack("<Q", struct.pack("<d", x))[0]
 
 
+def floats(value, count):
+    """A double as so many floats, the sum of which comes as close to it as they can."""
+    parts = []
+    for _ in range(count):
+        parts.append(struct.unpack("<f", struct.pack("<f", value))[0])
+        value -= parts[-1]
+    return parts
+
+
 def horner(coefficients, x):
     total = Decimal(0)
     for c in reversed(coefficients):

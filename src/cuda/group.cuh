@@ -19,7 +19,7 @@ template <class T> static inline T from_lane_xor(unsigned mask, T value, int ste
 }
 
 template <int LANES> struct group {
-    enum { SLOTS = SS_BLOCK / LANES };
+    enum { SLOTS = SS_BLOCK / LANES, JOINS = 5 }; /* joins: what a value goes through in reduce, at most */
     static inline int slot() { return threadIdx.x / LANES; }
     static inline int rank() { return threadIdx.x % LANES; }
     static inline int size() { return LANES; }
@@ -42,7 +42,7 @@ template <int LANES> struct group {
 };
 
 template <> struct group<WHOLE_BLOCK> {
-    enum { SLOTS = 1 };
+    enum { SLOTS = 1, JOINS = 5 + SS_MOST_THREADS / SS_WARP };
     static inline int slot() { return 0; }
     static inline int rank() { return threadIdx.x; }
     static inline int size() { return blockDim.x; }

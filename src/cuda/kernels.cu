@@ -28,6 +28,9 @@
 #include "cuda/group.cuh"
 #include "cuda/real.cuh"
 #include "cuda/conclude.cuh"
+#include "cuda/terms.cuh"
+#include "cuda/float_pair.cuh"
+#include "cuda/float_terms.cuh"
 #include "cuda/stream.cuh"
 #include "cuda/rows.cuh"
 

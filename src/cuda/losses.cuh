@@ -140,30 +140,65 @@ template <class T> static inline int item_is_marked(const ss_loss_arrays &a, con
 
 /* ---- the gradient ---- */
 
+/* What computes slopes in doubles: terms in units of 2^unit times the factor. */
+template <class T> static inline auto slopes_in_doubles(double unit, typename T::real peak, vpair factor)
+{
+    typedef typename T::in_doubles::terms A;
+    const typename A::frame frame = A::frame_of(unit, peak);
+    const typename A::slope by = A::slope_of(factor, 0.0);
+    return [=](typename T::real x) {
+        vm certain;
+        return A::template sloped<T>(A::term_in(frame, x), by, &certain);
+    };
+}
+
+/* In a function of its own, as row_again. */
+template <class T, int LANES>
+__noinline__ static void write_again(const ss_geometry *g, ss_place at, int64_t first, int64_t last,
+                                     const ss_slope *by);
+
 /* Of elements [first, last), from their terms computed again. */
 template <class T, int LANES, int CHUNKS>
 static inline void write_slopes(const ss_geometry &g, ss_place at, int64_t first, int64_t last, const ss_slope &by)
 {
     typedef typename T::real real;
-    typedef arithmetic<real> A;
+    typedef typename T::terms A;
+    typedef typename T::stored stored;
     enum { COUNT = items<T, CHUNKS>::COUNT };
     const int plain = by.kind == SS_PLAIN;
-    const vi scale = ss_scale_bits(plain ? by.unit : 0.0, A::OFFSET);
-    const double lowest = plain ? by.peak - A::reach() : 0.0;
+    if constexpr (!A::IN_DOUBLES) {
+        if (!plain || !A::suits((real)by.peak, (real)by.peak)) {
+            const ss_slope copy = by; /* which stays in registers otherwise */
+            write_again<T, LANES>(&g, at, first, last, &copy);
+            return;
+        }
+    }
+    const real peak = plain ? (real)by.peak : (real)0.0;
+    const typename A::frame frame = A::frame_of(plain ? by.unit : 0.0, peak);
+    const typename A::slope factor = A::slope_of(by.factor, 0.0);
     items<T, CHUNKS> mine = {first, last, group<LANES>::rank(), group<LANES>::size(), (int)g.vector};
     for (; mine.first < last; mine.first += (int64_t)COUNT * mine.size) {
         real value[COUNT];
-        typename T::stored result[COUNT];
         mine.load(g, at.x, value);
-#pragma unroll
-        for (int v = 0; v < COUNT; v++) {
-            const double slope = plain ? product(A::term(v_max(lowest, (double)value[v]), scale), by.factor)
-                                 : (double)value[v] == INFINITY ? by.hi
-                                                                : by.lo;
-            result[v] = T::put(mine.place(v) == by.label ? by.mine : slope);
-        }
-        mine.store(g, at.y, result);
+        write_results<T, CHUNKS>(
+            g, at, mine, value,
+            [&](int v, vm *certain) {
+                const int hit = mine.place(v) == by.label;
+                *certain = 1;
+                const stored slope = plain ? A::template sloped<T>(A::term_in(frame, value[v]), factor, certain)
+                                           : T::put((double)value[v] == INFINITY ? by.hi : by.lo);
+                *certain |= hit;
+                return hit ? T::put(by.mine) : slope;
+            },
+            [&] { return slopes_in_doubles<T>(by.unit, peak, by.factor); });
     }
+}
+
+template <class T, int LANES>
+__noinline__ static void write_again(const ss_geometry *g, ss_place at, int64_t first, int64_t last,
+                                     const ss_slope *by)
+{
+    write_slopes<typename T::in_doubles, LANES, 1>(*g, at, first, last, *by);
 }
 
 /* ---- rows that do not fit into registers, and all that is not the common case ---- */
@@ -254,13 +289,7 @@ template <class T, int LANES>
 __noinline__ static void label_again(const char *x, char *y, const ss_loss_arrays *a, const ss_geometry *g,
                                      const ss_loss_options *o)
 {
-    label_stream<T, LANES, 1>(x, y, *a, *g, *o);
-}
-
-template <class T, int LANES>
-__noinline__ static void write_again(const ss_geometry *g, ss_place at, const ss_slope *by)
-{
-    write_slopes<T, LANES, 1>(*g, at, 0, g->n, *by);
+    label_stream<typename T::in_doubles, LANES, 1>(x, y, *a, *g, *o);
 }
 
 /* What all threads have to know of an ordinary row's slope. */
@@ -273,22 +302,24 @@ typedef struct {
 /* From the terms that were summed: in units of 2^exponent, the peak's cut off. */
 template <class T, int CHUNKS>
 static inline void write_kept(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine,
-                              const typename T::real *value,
-                              const typename arithmetic<typename T::real>::term_type *terms, double exponent,
-                              typename T::real peak, const ss_kept_slope &by, int64_t label)
+                              const typename T::real *value, const typename T::terms::term_type *terms,
+                              double exponent, typename T::real peak, const ss_kept_slope &by, int64_t label)
 {
-    typedef arithmetic<typename T::real> A;
-    typename T::stored result[items<T, CHUNKS>::COUNT];
+    typedef typename T::terms A;
+    typedef typename T::stored stored;
     const double unit = ss_exponent((double)peak);
-    const typename A::scaled factor = A::scale_factor(by.factor, v_sub(exponent, unit));
-    const double top = product(A::term((double)peak, ss_scale_bits(unit, A::OFFSET)), by.factor);
+    const typename A::slope factor = A::slope_of(by.factor, v_sub(exponent, unit));
+    const auto again = [&] { return slopes_in_doubles<T>(unit, peak, by.factor); };
+    const stored top = A::IN_DOUBLES ? again()(peak) : stored();
     const int at_label = mine.item_at(label);
-#pragma unroll
-    for (int v = 0; v < items<T, CHUNKS>::COUNT; v++) {
-        const double slope = value[v] == peak ? top : A::scaled_product(A::pair(terms[v]), factor);
-        result[v] = T::put(v == at_label ? by.mine : slope);
-    }
-    mine.store(g, at.y, result);
+    write_results<T, CHUNKS>(
+        g, at, mine, value,
+        [&](int v, vm *certain) {
+            const stored slope = A::template sloped<T>(terms[v], factor, certain);
+            *certain = v == at_label || (*certain && (A::IN_DOUBLES || value[v] != peak));
+            return v == at_label ? T::put(by.mine) : value[v] == peak ? top : slope;
+        },
+        again);
 }
 
 template <class T, int LANES, int CHUNKS>
@@ -308,15 +339,16 @@ static inline void label_rows(const char *x, char *y, const ss_loss_arrays &a, c
     if (label.weight == 0.0) { /* ignored, or no label at all */
         const ss_slope by = slope_alike(label.at, label.bad ? NAN : 0.0);
         if (lanes::rank() == 0) put_item<T>(a, o, row, by.mine, 0);
-        if (y) write_again<T, LANES>(&g, at, &by);
+        if (y) write_again<T, LANES>(&g, at, 0, g.n, &by);
         return;
     }
     const double at_label = (double)element_of<T>(g, at.x, label.at);
 
-    ss_row_sum sum;
-    typename arithmetic<real>::term_type terms[COUNT];
-    vm certain = o.z_loss == 0.0 && sum_in_registers<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(value, &sum, terms);
+    typename T::terms::row kept;
+    typename T::terms::term_type terms[COUNT];
+    vm certain = o.z_loss == 0.0 && sum_in_registers<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(value, &kept, terms);
     if (certain) {
+        const ss_row_sum sum = T::terms::template in_doubles<SS_CROSS_ENTROPY>(kept);
         ss_kept_slope slope;
         if (LANES != WHOLE_BLOCK || threadIdx.x < SS_WARP) {
             ss_slope by;

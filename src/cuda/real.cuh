@@ -28,10 +28,15 @@ static inline uint16_t float_to_half(float value)
 }
 #endif
 
-/* `mark` is a NaN that no computation gives: the row is left to the ladder (ladder.cuh). */
+template <class real> struct double_terms;
+
+/* terms: the arithmetic of elements; in_doubles: the same type with that of doubles. `mark` is a NaN that no
+   computation gives: the row is left to the ladder (ladder.cuh). */
 struct f16 {
     typedef float real;
     typedef uint16_t stored;
+    typedef double_terms<float> terms;
+    typedef f16 in_doubles;
     static inline real get(stored value) { return half_to_float(value); }
     static inline stored put(double value) { return float_to_half((float)value); }
     static inline stored mark() { return 0x7e5a; }
@@ -41,6 +46,8 @@ struct f16 {
 struct f32 {
     typedef float real;
     typedef float stored;
+    typedef double_terms<float> terms;
+    typedef f32 in_doubles;
     static inline real get(stored value) { return value; }
     static inline stored put(double value) { return (float)value; }
     static inline stored mark() { return __int_as_float(0x7fda5a5a); }
@@ -50,6 +57,8 @@ struct f32 {
 struct f64 {
     typedef double real;
     typedef double stored;
+    typedef double_terms<double> terms;
+    typedef f64 in_doubles;
     static inline real get(stored value) { return value; }
     static inline stored put(double value) { return value; }
     static inline stored mark() { return v_dbl(0x7ffa5a5a5a5a5a5aLL); }
@@ -60,8 +69,8 @@ struct f64 {
    float32 is one double, in hi; of float64, a pair, scaled by 2^OFFSET.
 
    Error of a sum: a thread adds s terms to an accumulator before its end is joined to a pair, and the threads join
-   theirs in at most 21 steps.
-   float32: s + 21 roundings of 2^-53.
+   theirs in at most 21 steps; those that share a row's parts once more.
+   float32: s + 21 roundings of 2^-53, in a stream s + 2 (21 + 1).
    float64: an accumulator starts at 1.5 2^c, c = 300 + log2(MOST) + 3. The rests of its additions are below 2^(c -
    53) each, so adding them up errs by s^2 2^(c - 106), in units of the largest term, 2^300.
    In registers all threads share a scale, s <= 16: 512 of them make 2^-80, and joining their low parts, together
@@ -77,13 +86,14 @@ template <> struct arithmetic<float> {
     enum { SINGLE = 1, OFFSET = OFFSET_f32, BITS = SS_CANONICAL_BITS_SINGLE };
     static inline double reach() { return REACH_f32; }
     static inline double error_of_registers() { return (16 + 21) * 0x1p-52; }
-    static inline double error_of_stream(double emptied) { return (SS_MOST + 2) * 0x1p-52; }
+    static inline double error_of_stream(double emptied) { return (SS_MOST + 2 * 22) * 0x1p-52; }
     static inline double tolerance() { return TOLERANCE_SINGLE; }
     typedef vd term_type;
     typedef struct { vd hi; } sum;
     static inline sum start() { sum s = {0.0}; return s; }
     static inline vd term(vd x, vi scale) { return ss_exp_single(x, scale, 0); }
     static inline vpair pair(vd term) { return ss_pair(term, 0.0); }
+    static inline vd of_pair(vpair sum) { return v_add(sum.hi, sum.lo); }
     static inline void add(sum *s, vd term) { s->hi = v_add(s->hi, term); }
     static inline vd end(const sum *s) { return s->hi; }
     static inline vd join(vd a, vd b) { return v_add(a, b); }
@@ -110,6 +120,7 @@ template <> struct arithmetic<double> {
         return ss_exp_term(x, scale, v_tab16(SS_EXP_HI), v_tab16(SS_EXP_LO));
     }
     static inline vpair pair(vpair term) { return term; }
+    static inline vpair of_pair(vpair sum) { return sum; }
     static inline void add(sum *s, vpair term)
     {
         vd total = v_add(s->hi, term.hi), left = v_sub(term.hi, v_sub(total, s->hi));
@@ -134,9 +145,14 @@ template <> struct arithmetic<double> {
     static inline vpair excess(vd peak, vpair rest, vd exponent) { return excess_f64(peak, rest, exponent); }
 };
 
+template <class real> static inline int in_range(real peak, real bound)
+{
+    return ss_reducible((double)peak) && ss_reducible((double)bound);
+}
+
 static inline float larger(float a, float b)
 {
-#ifdef __CUDACC_RTC__
+#if defined(__CUDACC_RTC__) && __CUDA_ARCH__ >= 800 /* older devices have no such instruction */
     float c;
     asm("max.NaN.f32 %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b));
     return c;

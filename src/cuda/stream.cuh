@@ -16,18 +16,57 @@ template <class real> static inline ss_peaks<real> join_peaks(ss_peaks<real> a, 
     return c;
 }
 
-/* Results of a thread's elements, in an ordinary row. */
-template <class T, int OPERATION, int CHUNKS, class F>
-static inline void write_items(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine, const ss_row_sum &sum,
-                               const typename T::real *value, F term)
+/* Results of a thread's elements: result(v, &certain). Items that are not certain are computed by what again() returns,
+   one after the other: registers for one are enough. */
+template <class T, int CHUNKS, class F, class D>
+static inline void write_results(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine,
+                                 const typename T::real *value, F result, D again)
 {
-    const vpair factor = ss_pair(sum.hi, sum.lo);
-    typename T::stored result[items<T, CHUNKS>::COUNT];
+    enum { COUNT = items<T, CHUNKS>::COUNT };
+    typename T::stored results[COUNT];
+    unsigned doubtful = 0;
 #pragma unroll
-    for (int v = 0; v < items<T, CHUNKS>::COUNT; v++)
-        result[v] = T::put(OPERATION == SS_LOG_SOFTMAX ? difference(value[v], sum.peak, factor)
-                                                       : product(term(v), factor));
-    mine.store(g, at.y, result);
+    for (int v = 0; v < COUNT; v++) {
+        vm certain;
+        results[v] = result(v, &certain);
+        doubtful |= certain ? 0 : 1u << v;
+    }
+    if (doubtful) {
+        const auto settle = again();
+        SS_ROLLED
+        for (; doubtful; doubtful &= doubtful - 1) {
+            const unsigned first = doubtful & (0 - doubtful);
+            typename T::real x = value[0];
+#pragma unroll
+            for (int v = 1; v < COUNT; v++) x = first >> v & 1 ? value[v] : x;
+            const typename T::stored settled = settle(x);
+#pragma unroll
+            for (int v = 0; v < COUNT; v++) results[v] = first >> v & 1 ? settled : results[v];
+        }
+    }
+    mine.store(g, at.y, results);
+}
+
+/* The same in an ordinary row: term(v), and the row's sum where doubles are wanted. */
+template <class T, int OPERATION, int CHUNKS, class F, class D>
+static inline void write_items(const ss_geometry &g, ss_place at, const items<T, CHUNKS> &mine,
+                               const typename T::terms::row &sum, const typename T::real *value, F term, D in_doubles)
+{
+    typedef typename T::real real;
+    typedef typename T::in_doubles::terms wide;
+    write_results<T, CHUNKS>(
+        g, at, mine, value,
+        [&](int v, vm *certain) {
+            return T::terms::template result<T, OPERATION>(sum, value[v], [&] { return term(v); }, certain);
+        },
+        [&] {
+            const ss_row_sum exact = in_doubles();
+            const typename wide::frame frame = wide::frame_of(exact.exponent, (real)exact.peak);
+            return [=](real x) {
+                vm certain;
+                return wide::template result<T, OPERATION>(exact, x, [&] { return wide::term_in(frame, x); }, &certain);
+            };
+        });
 }
 
 /* Part of a row: its largest element, and a sum of terms at the scale of `bound`, the largest element in it (-inf:
@@ -37,25 +76,20 @@ template <class real> struct partial {
     vpair total; /* times 2^-exponent of e^bound */
 };
 
-template <class real> static inline int in_range(real peak, real bound)
-{
-    return ss_reducible((double)peak) && ss_reducible((double)bound);
-}
-
 /* The sum of one thread: elements [first, last) of the row that fall to it, minus shift. */
 template <class T, int OPERATION, int LANES, int CHUNKS>
 static inline partial<typename T::real> read_part(const ss_geometry &g, const char *x, int64_t first, int64_t last,
                                                   double shift)
 {
     typedef typename T::real real;
-    typedef arithmetic<real> A;
+    typedef typename T::terms A;
     typedef group<LANES> lanes;
     enum { COUNT = items<T, CHUNKS>::COUNT, REST = SS_HAS_REST(OPERATION) };
     static_assert(SS_MOST % COUNT == 0, "an accumulator is emptied after MOST terms");
     partial<real> sum = {-(real)INFINITY, -(real)INFINITY, {0.0, 0.0}};
     typename A::sum running = A::start();
-    double exponent = 0.0, lowest = 0.0;
-    vi scale = 0;
+    double exponent = 0.0;
+    typename A::frame frame = A::frame_of(0.0, (real)0.0);
     int added = 0, unordered = 0;
     items<T, CHUNKS> mine = {first, last, lanes::rank(), lanes::size(), (int)g.vector};
     for (; mine.first < last; mine.first += (int64_t)COUNT * lanes::size()) {
@@ -72,7 +106,7 @@ static inline partial<typename T::real> read_part(const ss_geometry &g, const ch
             if (!A::SINGLE) unordered |= value[v] != value[v]; /* `larger` keeps the NaN of float32 only */
         }
         const real highest = REST ? top.second : top.first;
-        if (highest > sum.bound && in_range(top.first, highest)) {
+        if (highest > sum.bound && A::in_range(top.first, highest)) {
             sum.total = arithmetic<double>::join(sum.total, A::pair(A::end(&running)));
             running = A::start();
             added = 0;
@@ -80,10 +114,9 @@ static inline partial<typename T::real> read_part(const ss_geometry &g, const ch
             sum.total = ss_pair_shift(sum.total, sum.total.hi == 0.0 ? 0.0 : v_sub(exponent, other));
             sum.bound = highest;
             exponent = other;
-            lowest = (double)highest - A::reach();
-            scale = ss_scale_bits(exponent, A::OFFSET);
+            frame = A::frame_of(exponent, highest);
         }
-        if (in_range(top.first, sum.bound)) {
+        if (A::in_range(top.first, sum.bound)) {
             if (added == SS_MOST) {
                 sum.total = arithmetic<double>::join(sum.total, A::pair(A::end(&running)));
                 running = A::start();
@@ -91,12 +124,14 @@ static inline partial<typename T::real> read_part(const ss_geometry &g, const ch
             }
             added += COUNT;
             real most = sum.peak;
+            typename A::term_type terms[COUNT];
 #pragma unroll
             for (int v = 0; v < COUNT; v++) {
                 const real item = REST ? smaller(most, value[v]) : value[v];
                 most = larger(most, value[v]);
-                A::add(&running, A::term(v_max(lowest, (double)item), scale));
+                terms[v] = A::term_in(frame, item);
             }
+            A::template add<COUNT>(&running, terms);
         }
         sum.peak = top.first;
     }
@@ -128,7 +163,7 @@ template <class real, int OPERATION, int LANES> static inline partial<real> join
         const double peak = (double)smaller(top.second, mine.peak);
         total = arithmetic<double>::join(total, A::pair(A::term(usable ? v_max(lowest, peak) : 0.0, scale)));
     }
-    all.total = lanes::reduce(total, arithmetic<double>::join);
+    all.total = A::pair(lanes::reduce(A::of_pair(total), A::join));
     if (REST) {
         const vpair extra = A::pair(A::term(usable ? v_max(lowest, (double)top.second) : 0.0, scale));
         all.total = ss_pair_sub(all.total, extra);
@@ -150,7 +185,7 @@ static inline double emptied_by(int threads, int64_t n)
 }
 
 /* From the sum of a whole row, which was made by threads that emptied their accumulators so often, to what its elements
-   need; a row with a huge peak is read once more for that. */
+   need; a row whose elements are too large to be summed as they are is read once more for that. */
 template <class T, int OPERATION, int LANES, int CHUNKS>
 static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_t n, partial<typename T::real> all,
                                        double emptied)
@@ -160,12 +195,13 @@ static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_
     sum.peak = (double)all.peak;
     sum.shift = 0.0;
     sum.special = 0;
-    sum.error = arithmetic<real>::error_of_stream(emptied);
-    const int huge = fabs(sum.peak) > SS_HUGE && fabs(sum.peak) < INFINITY;
-    if (group<LANES>::any(huge)) {
-        const double shift = huge ? sum.peak : 0.0;
-        const partial<real> again = read_shifted<T, OPERATION, LANES, CHUNKS>(&g, at.x, n, shift);
-        if (huge) {
+    sum.error = T::terms::error_of_stream(emptied, SS_HAS_REST(OPERATION));
+    const int unsuited = !T::terms::suits(all.peak, all.bound);
+    if (group<LANES>::any(unsuited)) {
+        const int huge = fabs(sum.peak) > SS_HUGE && fabs(sum.peak) < INFINITY;
+        const double shift = unsuited && huge ? sum.peak : 0.0;
+        const partial<real> again = read_shifted<typename T::in_doubles, OPERATION, LANES, CHUNKS>(&g, at.x, n, shift);
+        if (unsuited) {
             all = again;
             sum.shift = shift;
             sum.error = arithmetic<real>::error_of_stream(emptied_by(group<LANES>::size(), n));
@@ -183,16 +219,28 @@ static inline ss_row_sum conclude_part(const ss_geometry &g, ss_place at, int64_
     return sum;
 }
 
+template <class T, int OPERATION, int LANES>
+__noinline__ static void write_in_doubles(const ss_geometry *g, ss_place at, int64_t first, int64_t last,
+                                          const ss_row_sum *sum);
+
 /* Results of elements [first, last). */
 template <class T, int OPERATION, int LANES, int CHUNKS>
 static inline void write_part(const ss_geometry &g, ss_place at, int64_t first, int64_t last, const ss_row_sum &sum)
 {
     typedef typename T::real real;
-    typedef arithmetic<real> A;
+    typedef typename T::terms A;
     typedef group<LANES> lanes;
     enum { COUNT = items<T, CHUNKS>::COUNT };
-    const vi scale = ss_scale_bits(sum.special ? 0.0 : sum.exponent, A::OFFSET);
-    const double lowest = sum.special ? 0.0 : sum.peak - sum.shift - A::reach();
+    if constexpr (!A::IN_DOUBLES) {
+        if (!sum.special && !A::suits((real)sum.peak, (real)sum.peak)) {
+            const ss_row_sum copy = sum; /* which stays in registers otherwise */
+            write_in_doubles<typename T::in_doubles, OPERATION, LANES>(&g, at, first, last, &copy);
+            return;
+        }
+    }
+    const real bound = sum.special ? (real)0.0 : (real)(sum.peak - sum.shift);
+    const typename A::frame frame = A::frame_of(sum.special ? 0.0 : sum.exponent, bound);
+    const typename A::row row = A::row_of(sum);
     items<T, CHUNKS> mine = {first, last, lanes::rank(), lanes::size(), (int)g.vector};
     for (; mine.first < last; mine.first += (int64_t)COUNT * lanes::size()) {
         real value[COUNT];
@@ -203,11 +251,17 @@ static inline void write_part(const ss_geometry &g, ss_place at, int64_t first, 
             for (int v = 0; v < COUNT; v++) result[v] = T::put((double)value[v] == INFINITY ? sum.hi : sum.lo);
             mine.store(g, at.y, result);
         } else {
-            write_items<T, OPERATION, CHUNKS>(g, at, mine, sum, value, [&](int v) {
-                return A::term(v_max(lowest, (double)(real)(value[v] - (real)sum.shift)), scale);
-            });
+            const auto term = [&](int v) { return A::term_in(frame, (real)(value[v] - (real)sum.shift)); };
+            write_items<T, OPERATION, CHUNKS>(g, at, mine, row, value, term, [&] { return sum; });
         }
     }
+}
+
+template <class T, int OPERATION, int LANES>
+__noinline__ static void write_in_doubles(const ss_geometry *g, ss_place at, int64_t first, int64_t last,
+                                          const ss_row_sum *sum)
+{
+    write_part<T, OPERATION, LANES, 1>(*g, at, first, last, *sum);
 }
 
 /* One launch: whole rows. */

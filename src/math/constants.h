@@ -64,6 +64,38 @@ static const double SS_EXP7[6] = {
     0x1.6c183db988bc5p-10, 0x1.a0190db7ef537p-13,
 };
 
+// The same numbers in floats, whose sums they are but for 2^-48 of them; for GPUs that are slow with doubles.
+
+// 16 SS_LOG2E. Origin: docs/constants/exp.py.
+static const float SS_FLOAT_LOG2E[2] = {0x1.715476p+4f, 0x1.4ae0c0p-22f};
+
+// SS_LN2_HI / 16, exactly. Origin: docs/constants/exp.py.
+static const float SS_FLOAT_LN2[3] = {0x1.62e430p-5f, -0x1.05c610p-33f, -0x1.000000p-57f};
+
+// SS_EXP_CUBIC, high and low part of each. Origin: docs/constants/exp.py.
+static const float SS_FLOAT_CUBIC[6] = {
+    0x1.80024ep+2f, 0x1.995c04p-23f, 0x1.80024ep+2f, 0x1.c8a67cp-23f,
+    0x1.800626p+1f, 0x1.9589cap-24f,
+};
+
+// e^r / lead without the cubic, up to r^6. Origin: docs/constants/exp.py.
+static const float SS_FLOAT_REST[7] = {
+    0x1.d8b01ap-28f, -0x1.0427b2p-26f, -0x1.ebfb5ap-14f, 0x1.89e2b6p-16f,
+    0x1.00018ap-2f, 0x1.999c10p-5f, 0x1.1112b6p-7f,
+};
+
+// RN(lead 2^(j/16)), high and low part of each. Origin: docs/constants/exp.py.
+static const float SS_FLOAT_POWER[32] = {
+    0x1.555348p-3f, 0x1.51aca2p-30f, 0x1.646fe4p-3f, 0x1.52badcp-28f,
+    0x1.7437c8p-3f, 0x1.5cb510p-29f, 0x1.84b288p-3f, 0x1.edebd2p-29f,
+    0x1.95e810p-3f, 0x1.4306c0p-29f, 0x1.a7e0a4p-3f, 0x1.a48bd4p-28f,
+    0x1.baa4e8p-3f, 0x1.6ab48ap-28f, 0x1.ce3de0p-3f, 0x1.1f5ca0p-28f,
+    0x1.e2b4f8p-3f, -0x1.a6b4dep-28f, 0x1.f81402p-3f, 0x1.3cbe36p-31f,
+    0x1.0732a4p-2f, -0x1.bd6c1ap-27f, 0x1.12d9bep-2f, 0x1.1ba4bcp-27f,
+    0x1.1f04ecp-2f, 0x1.8e1638p-27f, 0x1.2bba06p-2f, 0x1.77154cp-27f,
+    0x1.38ff28p-2f, -0x1.7ef23ap-28f, 0x1.46dab0p-2f, -0x1.028ed4p-29f,
+};
+
 // ---- log ----
 //
 // z in [1, 2), entry i = z rounded to 1 + i/16 (2 counts as 1 of the next exponent). From the split index on, y = z/2
@@ -111,6 +143,12 @@ static const double SS_LOG1P[9] = {
 static const double SS_LOG_SINGLE[6] = {
     0x1.55555555d71b4p-1, 0x1.9999999c3509fp-2, 0x1.2492352b4b3f3p-2, 0x1.c71c347c1bd16p-3,
     0x1.7520c18128105p-3, 0x1.3bed12235ffd3p-3,
+};
+
+// The same in floats: b0, b1 and b2 as high and low part. Origin: docs/constants/log.py.
+static const float SS_FLOAT_LOG[9] = {
+    0x1.555556p-1f, -0x1.5451cap-26f, 0x1.99999ap-2f, -0x1.8f2bd8p-28f, 0x1.249236p-2f,
+    -0x1.a96982p-27f, 0x1.c71c34p-3f, 0x1.7520c2p-3f, 0x1.3bed12p-3f,
 };
 
 // ---- log1p of e, 0 <= e <= 1 ----
