@@ -110,6 +110,7 @@ def _scales(random, dtype):
         yield f"N(0,1) + {offset:g}", random.normal(size=65) + offset
     for lead in (17, 60, 750):
         yield f"confident, +{lead}", np.append(random.normal(size=40), lead)
+    yield "confident, the rest next to the least double", [735.8, -3.0] + [-70.0] * 126
     yield "confident, then nothing", [0.0, -1e5, -2e5]
     z = random.normal(0, 3, 50)
     yield "normalised log-probabilities", z - np.log(np.exp(z).sum())

@@ -97,6 +97,16 @@ def layouts(x):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_alone_and_among_many(case, dtype):
+    """The lanes of a vector are elements of one row, or rows."""
+    for name, row in rows(dtype).items():
+        if row.size <= 300:
+            alone = np.asarray(case(stablesoft, row))
+            many = case(stablesoft, np.tile(row, (40, 1)), axis=1)
+            assert_same_bits(many, np.broadcast_to(alone, many.shape), name)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 @pytest.mark.parametrize("n", [1, 2, 5, 10, 15, 16, 17, 33, 130])
 def test_layouts(case, dtype, n):
     x = hard_matrix(dtype, 29, n)

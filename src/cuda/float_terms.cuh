@@ -125,7 +125,7 @@ struct float_terms {
         if (OPERATION == SS_LOG_SOFTMAX) {
             const fpair minus = {-sum.factor.hi, -sum.factor.lo}, y = f_pair_add(f_two_sum(x, -sum.peak), minus);
             const float value = f_rounded(y, error_of_log(y.hi, sum.factor), certain);
-            if (x != -INFINITY) return T::put(value);
+            if (x != -INFINITY) return T::put(value + 0.0f); /* +0, as in difference_f32 */
             *certain = 1; /* its pair is no number */
             return T::put(x);
         }

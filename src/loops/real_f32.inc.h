@@ -103,7 +103,12 @@ static inline vpair ratio_f32(vd peak, vpair rest, vd exponent) { return ss_rati
 static inline vpair log1p_f32(vpair ratio) { return ss_pair_of(ss_log1p_single(ratio.hi, ratio.lo)); }
 static inline vpair excess_f32(vd peak, vpair rest, vd exponent) { return log1p_f32(ratio_f32(peak, rest, exponent)); }
 
-static inline vd difference_f32(vd x, vd peak, vpair excess) { return v_sub(v_sub(x, peak), excess.hi); }
+/* What is 0 as a float is +0, whatever is left of an excess next to the least double, and for zeros of both signs. */
+static inline vd difference_f32(vd x, vd peak, vpair excess)
+{
+    const vd value = v_sub(v_sub(x, peak), excess.hi);
+    return v_add(v_select(v_lt(value, v_set1(-0x1p-150)), value, v_max(v_set1(0.0), value)), v_set1(0.0));
+}
 
 static inline void put_f32(float *y, const vd *value, int stream)
 {
