@@ -43,13 +43,18 @@ void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, pt
 
 static inline double larger(double a, double b) { return a > b ? a : b; }
 
-/* Multiples of a step that is 2^30 below the largest term: their sum is exact for the 2^22 terms that fit a double. */
+/* Multiples of a step that is 2^30 below the largest term: their sum is exact for the 2^22 terms that fit a double. A
+   number is brought to steps in two stages, each of which is a double. */
+static double up_from(double peak) { return peak < 0x1p-500 ? 0x1p200 : 1.0; }
+
 static double steps_to(double peak)
 {
     int exponent;
-    frexp(isfinite(peak) ? peak : 1.0, &exponent);
-    return ldexp(1.0, 30 - (exponent < -990 ? -990 : exponent));
+    frexp(isfinite(peak) ? peak * up_from(peak) : 1.0, &exponent);
+    return ldexp(1.0, 30 - exponent);
 }
+
+static inline double in_steps(double term, double peak, double steps) { return ss_whole(term * up_from(peak) * steps); }
 
 void ss_term_sizes(const ss_sizes *job)
 {
@@ -72,20 +77,21 @@ void ss_term_sizes(const ss_sizes *job)
     for (ptrdiff_t i = 0; i < n; i++) row_steps[i] = steps_to(row_peaks[i]);
     for (ptrdiff_t j = 0; j < m; j++) steps[j] = steps_to(peaks[j]);
     for (ptrdiff_t k = 0; k < job->extras; k++) {
-        row_sums[job->row[k]] += ss_whole(job->in_row[k] * row_steps[job->row[k]]);
-        sums[job->column[k]] += ss_whole(job->in_column[k] * steps[job->column[k]]);
+        const int64_t i = job->row[k], j = job->column[k];
+        row_sums[i] += in_steps(job->in_row[k], row_peaks[i], row_steps[i]);
+        sums[j] += in_steps(job->in_column[k], peaks[j], steps[j]);
     }
     for (ptrdiff_t i = 0; i < n; i++) {
         const double left = job->left[i], step = row_steps[i];
         double sum = row_sums[i];
         for (ptrdiff_t j = 0; j < m; j++) {
             const double size = fabs(job->values[i * m + j]);
-            sum += ss_whole(size * job->right[j] * step);
-            sums[j] += ss_whole(size * left * steps[j]);
+            sum += in_steps(size * job->right[j], row_peaks[i], step);
+            sums[j] += in_steps(size * left, peaks[j], steps[j]);
         }
-        row_sums[i] = sum / step;
+        row_sums[i] = sum / step / up_from(row_peaks[i]);
     }
-    for (ptrdiff_t j = 0; j < m; j++) sums[j] /= steps[j];
+    for (ptrdiff_t j = 0; j < m; j++) sums[j] = sums[j] / steps[j] / up_from(peaks[j]);
     ss_float_leave(mode);
 }
 

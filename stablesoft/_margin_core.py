@@ -119,7 +119,7 @@ def angular_margin(m1, m2, m3, beyond):
             return cosine - m3, sine
         angle = ar.angle(sine, cosine) * m1 + m2
         sin_angle, cos_angle = ar.sin_cos(angle, m1 * math.pi + m2)
-        inside = ar.value(ar.pi - angle) > 0
+        inside = ar.value(ar.pi - angle) > ar.at_pi
         phi, slope = cos_angle, sin_angle * m1
         if beyond == "sub":
             shift = ar.number(ar.xp.full_like(ar.value(cosine), m2))
@@ -140,7 +140,7 @@ class Couples:
     """Single couples of a vector and a class: margin and gradient where a product of matrices is not good enough."""
 
     def __init__(self, ar, x, weight, margin=no_margin, detached=False):
-        cosine = ar.sum(x.rows * weight.rows) / (x.norm * weight.norm)
+        cosine = ar.dot(x.rows, weight.rows) / (x.norm * weight.norm)
         self.towards_weight, distance = ar.direction(x.perpendicular(weight.rows), weight.norm)
         sine = distance / weight.norm
         self.phi, slope = margin.phi_and_slope(ar, cosine, sine)
@@ -159,14 +159,18 @@ class Couples:
     def gradients(self, g):
         """Of both sides, for gradients g with respect to the logits, (couples, 1)."""
         x, weight = self.x, self.weight
-        towards_x, _ = self.ar.direction(weight.perpendicular(x.rows), x.norm)
-        return self.gradient(x, weight, self.towards_weight, g), self.gradient(weight, x, towards_x, g)
+        self.towards_x, _ = self.ar.direction(weight.perpendicular(x.rows), x.norm)
+        return self.gradient(x, weight, self.towards_weight, g), self.gradient(weight, x, self.towards_x, g)
 
     def slips(self, g, angle):
         """Absolute errors of these gradients, (couples,) each, if angles have one of 2^angle."""
-        changes = [other.outwards(other.length * g) for other in (self.weight, self.x)]
         slip = self.ar.xp.exp2(self.log2_amplifies + angle)
-        return [self.ar.xp.abs(self.ar.value(change)[:, 0]) * slip for change in changes]
+        errors = []
+        for side, other, towards in ((self.x, self.weight, self.towards_weight), (self.weight, self.x, self.towards_x)):
+            change = self.ar.xp.abs(self.ar.value(other.outwards(other.length * g))[:, 0])
+            # What has no direction does not change with the angle.
+            errors.append(slip * change * (self.ar.peak(towards) if side.normalised else 1.0))
+        return errors
 
 
 def evaluate(ar, x, weight, labels, margin, lengths, detached, return_grad):

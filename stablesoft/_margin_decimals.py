@@ -92,6 +92,13 @@ def _sum(terms):
     return +total
 
 
+def exactly():
+    """A context in which products of doubles, and of what is rounded to fewer digits, are exact, and their sums."""
+    context = getcontext().copy()
+    context.prec = 4 * MOST
+    return localcontext(context)
+
+
 def _distinct(rows):
     """The rows without repetitions, and which of them each row is."""
     places = {}
@@ -156,7 +163,7 @@ class Decimals(Refined):
 
     def finer(self, error):
         # What so many digits do not settle is most likely 0: down to the least double.
-        more = GUARD + math.ceil(math.log10(min(error, 1e308)) + 324.0)
+        more = GUARD + math.ceil(math.log10(min(error, 1e308) if error > 0.0 else 1e308) + 324.0)
         return Decimals(self.dtype, self.digits + more) if self.digits < MOST else None
 
     def logit_error(self, log2_size):
@@ -191,6 +198,21 @@ class Decimals(Refined):
 
     def sum(self, number):
         return Digits(np.array([[_sum(row)] for row in number.array], dtype=object))
+
+    def dot(self, a, b):
+        """Exactly, before it is rounded: no sign is lost."""
+        with exactly():
+            sums = np.sum(a.array * b.array, axis=1, keepdims=True)
+        return Digits(+sums)
+
+    def perpendicular(self, v, rows, norm):
+        """With exact determinants: exactly 0 for vectors that are parallel, whatever their number of digits."""
+        at = np.arange(len(rows.array)), np.argmax(np.abs(rows.array), axis=1)
+        row_pivot, v_pivot = rows.array[at][:, None], v.array[at][:, None]
+        with exactly():
+            oblique = v.array * row_pivot - rows.array * v_pivot
+        oblique = Digits(oblique / row_pivot)
+        return oblique - rows * (self.sum(oblique * rows) / (norm * norm))
 
     def sqrt(self, number):
         return Digits(_sqrt(number.array))

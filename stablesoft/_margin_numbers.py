@@ -21,6 +21,7 @@ def at_labels(xp, labels, classes):
 class Plain:
     """Arrays of any library in their own precision: lazy, without a branch on data, open to differentiation."""
 
+    at_pi = 0.0  # what is no nearer to pi is below it
     negligible = 0.0  # a polynomial's value that the rounding of its argument can make out of 0
     pi: Any = math.pi  # a number
 
@@ -57,6 +58,10 @@ class Plain:
     def sum(self, number):
         """Along the last axis, which is kept."""
         return self.xp.sum(number, axis=-1, keepdims=True)
+
+    def dot(self, a, b):
+        """Sums of products along the last axis, which is kept."""
+        return self.sum(a * b)
 
     def sqrt(self, number):
         """With derivative 0 at 0, where differentiation would find infinity."""

@@ -13,6 +13,7 @@ from ._native import Pair
 COUPLES = 2**20  # elements, for a memory of some hundred MB at most
 PARALLEL = 2.0**-25  # 1 - cos of the angle 2^-12
 AMPLIFIED = 2.0**20
+LEAST = 2.0**-900
 PARTS = 2**12  # of the gradient of one vector that are done one by one: with more, their order would count
 DIGITS = 100  # of the first Decimals
 LARGE = (2.0**11, 2.0**7)  # logits that want a level more than float32 and float64 have
@@ -35,14 +36,17 @@ class Paired(Refined):
 
     def logit_error(self, log2_size):
         bits = np.where(log2_size > np.log2(LARGE[self.levels - 1]), BITS[self.levels], BITS[self.levels - 1])
+        bits = np.minimum(bits, 51) if self.levels == 1 else bits  # of `lengthened`
         return np.exp2(log2_size - bits)
 
     def product_error(self, terms, whole):
         return 0.5 ** BITS[levels_of(self.levels, terms, whole) - 1] * terms**0.5 / self.rounding
 
-    def lost(self, amplification):
-        # Where little is amplified, what is next to the least of all numbers is so in the result, too.
-        return np.where(amplification > AMPLIFIED, 2.0**-1073, 0.0)
+    def lost(self, amplification, least, subnormal):
+        if least < LEAST:
+            return np.full_like(amplification, np.inf)
+        # Where little is amplified, a probability that has become 0 would not be much in the result either.
+        return np.where(amplification > np.where(subnormal, 16.0, AMPLIFIED), 2.0**-1073, 0.0)
 
     def number(self, array):
         return array if isinstance(array, Pair) else Pair(array)
@@ -191,7 +195,7 @@ class AllPaired(Paired):
     def product_error(self, terms, whole):  # noqa: ARG002
         return 0.0  # no more than that of a term
 
-    def lost(self, amplification):
+    def lost(self, amplification, least, subnormal):  # noqa: ARG002
         return np.where(amplification > 2.0**600, np.inf, 0.0)  # could show a probability below 2^-1700
 
     def logits(self, x, weight, x_vectors, weight_vectors):

@@ -16,6 +16,7 @@ class Refined(Plain):
 
     rounding = 0.0  # relative error of a probability whose logits are exact
     log2_angle = 0.0  # absolute error of the sine and the cosine of an angle
+    at_pi = 2.0**-85  # what pairs make of 0 at most; the same for all, which must not differ on which side an angle is
     lift = 0  # coefficients are probabilities times 2^lift
     wanted = None  # masks of the rows of the gradients for x and for weight that are needed, if not all are
 
@@ -35,8 +36,12 @@ class Refined(Plain):
         """Of sums of so many terms, relative to the lengths of the two rows that are multiplied."""
         return 0.0
 
-    def lost(self, amplification):
-        """What a coefficient may be off by because the numbers end there, if that could show once amplified."""
+    def lost(self, amplification, least, subnormal):  # noqa: ARG002
+        """What a coefficient may be off by because the numbers end there, if that could show once amplified.
+
+        Probabilities are multiplied by powers of two, no less than `least`; where `subnormal`, some are next to the
+        least of all numbers.
+        """
         return np.zeros_like(amplification)
 
     def counts(self, error, limit):
@@ -74,20 +79,24 @@ class Terms:
         sizes = np.abs(ar.value(others))
         log2_size = np.log2(sides[0].reach) + np.log2(sides[1].reach).max()
         logit = ar.logit_error(log2_size) + np.exp2(log2_size + targets.log2_amplifies + ar.log2_angle)
+        subnormal = (sizes > 0.0) & (sizes < 2.0**-1022)
         self.errors = sizes * self.relative(sizes, logit[:, None])
-        self.errors[~(logit < KNOWN)] = 2.0**ar.lift  # anything is possible
         self.rows = np.concat([np.arange(len(logit)) if part[2] is None else part[2] for part in own])
         self.columns = np.concat([part[3] for part in own])
         relative = self.relative(np.concat([ar.peak(part[4]) for part in own]), logit[self.rows])
         self.own = [np.concat([ar.peak(part[side]) for part in own]) * relative for side in (0, 1)]
         for one, slip in zip(self.own, targets.slips(own[0][-1], ar.log2_angle), strict=True):
             one[: len(slip)] += slip
+        unknown = ~(logit < KNOWN)
+        self.errors[unknown] = 2.0**ar.lift  # anything is possible
 
         peaks = [ar.peak(v) for v in vectors]
         self.given = [np.isfinite(peaks[0]) & np.isfinite(peaks[1]).all(), np.isfinite([p.max() for p in peaks]).all()]
         self.left, self.right = (
             peak if side.outer is None else peak * side.outer[:, 0] for peak, side in zip(peaks, sides, strict=True)
         )
+        for one, most in zip(self.own, (self.right[self.columns], self.left[self.rows]), strict=True):
+            one[unknown[self.rows]] = (most * 2.0**ar.lift)[unknown[self.rows]]
         found = _native.term_sizes(self.errors, self.left, self.right, self.rows, self.columns, *self.own)
         self.sums, self.more = [sums for sums, _ in found], []
         # A row of coefficients is no longer than the root of its sum times its largest; what it multiplies no longer
@@ -95,7 +104,9 @@ class Terms:
         for side, (sums, most) in enumerate(found):
             spread, terms = peaks[1 - side].max() / peaks[1 - side].min(), self.errors.shape[1 - side]
             vector = (self.right, self.left)[side].max()
-            self.more.append(ar.lost(vector * self.slopes[side]) * vector)
+            outer = sides[1 - side].outer
+            least = 1.0 if outer is None else outer.min()  # of the powers of two in the coefficients
+            self.more.append(ar.lost(vector * self.slopes[side], least, subnormal.any(axis=1 - side)) * vector)
             product = ar.product_error(terms, side == 1)
             if product:
                 self.more[side] = self.more[side] + product * spread * np.sqrt(sums) * np.sqrt(most)
@@ -121,7 +132,8 @@ class Terms:
 
     def bound(self, side, sums, index):
         """Of rows of a gradient, from the errors of the sums that they are made of."""
-        return (sums + self.more[side][index]) * self.slopes[side][index] * 2.0**-self.ar.lift
+        bound = sums + self.more[side][index]
+        return np.where(bound == 0.0, 0.0, bound * self.slopes[side][index] * 2.0**-self.ar.lift)
 
     def independent(self, side, index):
         """The errors of some sums, if those of different terms are independent; equal terms have equal errors."""

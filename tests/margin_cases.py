@@ -156,6 +156,12 @@ def lasting(dtype):
         "one class is nearly certain": ("l_softmax, m=1", [[3e4], [-2e4]], [[1], [-1], [0.999]], [1, 0]),
     }
     if dtype == "float32":
+        table["large logits of short classes"] = (
+            "modified_softmax",
+            [[-40628576256.0, -45664370688.0, 0.8510000109672546]],
+            [[1.0009081363677979, -0.8905295729637146, 1e-13], [2.0018162727355957, -1.7810591459274292, -1.2e-11]],
+            [0],
+        )
         x, weight = [[1e38, 1e38, 1]], [[1e38, -1e38, 1], [-1e38, 1e38, 2]]
         table["logits beyond float32"] = ("l_softmax, m=1", x, weight, [0])
     else:
@@ -169,6 +175,15 @@ def lasting(dtype):
             ),
             "logits of 1e100 that cancel": ("l_softmax, m=1", [[1e100, 1e100, 1]], [[1, -1, 1], [-1, 1, 2]], [0]),
             "logits of 1e280": ("l_softmax, m=1", [[1e100, 1]], [[1e180, 0], [1e180, 0]], [1]),
+            "parallel vectors of 1e-20": ("arcface, sub", [[1.9e-20, 3e-21]], [[1.9e-20, 3e-21]] * 2, [0]),
+            "a slope beyond all numbers": ("arcface, sub", [[1e-308, 1e-308]], [[1, 1], [1, 1]], [0]),
+            "logits of 1e36 that are equal": (
+                "modified_softmax",
+                [[1e36, 3e35]],
+                [[-0.3, 1], [0.3, -1], [0.3, -1 - 2**-52]],
+                [1],
+            ),
+            "subnormal features": ("modified_softmax", [[1e-315, 3e-315]], [[1e-200, 1e-200], [1e-200, -2e-200]], [0]),
             "next to a break point": ("a_softmax, m=2", [[1, 0]], [[1e-29, 1], [1, 1]], [0]),
             "a slope of 1e150": ("l_softmax, m=1", [[1e-150, 3e-150]], [[4e152, 1], [-4e152, 2e150]], [0]),
             "subnormal probabilities": ("l_softmax, m=1", [[7.35e-18]], [[1e20], [1]], [0]),

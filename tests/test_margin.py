@@ -176,6 +176,14 @@ def test_a_row_does_not_see_the_parts_of_others():
         np.testing.assert_array_equal(together[1], alone[0])
 
 
+def test_beyond_at_pi():
+    """2 theta = pi is not below pi, in all numbers that have a part in the result."""
+    loss, grad_x, grad_weight = margin.combined_margin([[1, 0]], [[0, 1], [0, 1]], [0], m1=2.0, return_grad=True)
+    assert loss == np.log(2)
+    np.testing.assert_array_equal(grad_x, [[0, 0]])
+    np.testing.assert_array_equal(grad_weight, [[-32, 0], [32, 0]])
+
+
 def test_decimals_of_the_user_do_not_matter(monkeypatch):
     """Neither the context, which is left alone, nor the defaults that contexts are made of."""
     name, x, weight, labels = lasting("float64")["mirrored classes"]
