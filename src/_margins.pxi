@@ -325,8 +325,8 @@ def term_sizes(cnp.ndarray values, cnp.ndarray left, cnp.ndarray right, cnp.ndar
                cnp.ndarray in_row, cnp.ndarray in_column):
     """Sums and peaks of the terms in the rows, (2, N), and columns, (2, C), from contiguous doubles and integers.
 
-    The terms are |values| (N, C) times `right` (C,) in a row and times `left` (N,) in a column; further ones stand in
-    `row` and `column` and count there as `in_row` and `in_column`.
+    The terms are values (N, C), not negative, times `right` (C,) in a row and times `left` (N,) in a column; further
+    ones stand in `row` and `column` and count there as `in_row` and `in_column`.
     """
     cdef ss_sizes job
     cdef cnp.ndarray rows, columns
@@ -334,7 +334,7 @@ def term_sizes(cnp.ndarray values, cnp.ndarray left, cnp.ndarray right, cnp.ndar
     job.m = cnp.PyArray_DIMS(values)[1]
     job.extras = cnp.PyArray_DIMS(row)[0]
     rows = _matrix(3, job.n)
-    columns = _matrix(3, job.m)
+    columns = _matrix(4, job.m)
     job.values = <double *> cnp.PyArray_DATA(values)
     job.left = <double *> cnp.PyArray_DATA(left)
     job.right = <double *> cnp.PyArray_DATA(right)

@@ -43,8 +43,8 @@ void ss_class_sums(const double *hi, const double *lo, const int64_t *labels, pt
 
 static inline double larger(double a, double b) { return a > b ? a : b; }
 
-/* Multiples of a step that is 2^30 below the largest term: their sum is exact for the 2^22 terms that fit a double. A
-   number is brought to steps in two stages, each of which is a double. */
+/* Multiples of a step that is 2^30 below the largest term: their sum is exact for the 2^22 terms that fit a double. What
+   is below 2^-500 is brought there in two stages, each of which is a double. */
 static double up_from(double peak) { return peak < 0x1p-500 ? 0x1p200 : 1.0; }
 
 static double steps_to(double peak)
@@ -54,44 +54,49 @@ static double steps_to(double peak)
     return ldexp(1.0, 30 - exponent);
 }
 
-static inline double in_steps(double term, double peak, double steps) { return ss_whole(term * up_from(peak) * steps); }
-
 void ss_term_sizes(const ss_sizes *job)
 {
     const uint64_t mode = ss_float_enter();
     const ptrdiff_t n = job->n, m = job->m;
     double *row_peaks = job->row_peaks, *row_sums = job->row_sums, *row_steps = job->row_steps;
-    double *peaks = job->column_peaks, *sums = job->column_sums, *steps = job->column_steps;
+    double *peaks = job->column_peaks, *sums = job->column_sums, *steps = job->column_steps, *ups = steps + m;
     for (ptrdiff_t i = 0; i < n; i++) row_peaks[i] = row_sums[i] = 0.0;
     for (ptrdiff_t j = 0; j < m; j++) peaks[j] = sums[j] = 0.0;
     for (ptrdiff_t k = 0; k < job->extras; k++) {
         row_peaks[job->row[k]] = larger(job->in_row[k], row_peaks[job->row[k]]);
         peaks[job->column[k]] = larger(job->in_column[k], peaks[job->column[k]]);
     }
-    for (ptrdiff_t i = 0; i < n; i++)
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double left = job->left[i];
+        double peak = row_peaks[i];
         for (ptrdiff_t j = 0; j < m; j++) {
-            const double size = fabs(job->values[i * m + j]);
-            row_peaks[i] = larger(size * job->right[j], row_peaks[i]);
-            peaks[j] = larger(size * job->left[i], peaks[j]);
+            const double size = job->values[i * m + j];
+            peak = larger(size * job->right[j], peak);
+            peaks[j] = larger(size * left, peaks[j]);
         }
+        row_peaks[i] = peak;
+    }
     for (ptrdiff_t i = 0; i < n; i++) row_steps[i] = steps_to(row_peaks[i]);
-    for (ptrdiff_t j = 0; j < m; j++) steps[j] = steps_to(peaks[j]);
+    for (ptrdiff_t j = 0; j < m; j++) {
+        steps[j] = steps_to(peaks[j]);
+        ups[j] = up_from(peaks[j]);
+    }
     for (ptrdiff_t k = 0; k < job->extras; k++) {
         const int64_t i = job->row[k], j = job->column[k];
-        row_sums[i] += in_steps(job->in_row[k], row_peaks[i], row_steps[i]);
-        sums[j] += in_steps(job->in_column[k], peaks[j], steps[j]);
+        row_sums[i] += ss_whole(job->in_row[k] * up_from(row_peaks[i]) * row_steps[i]);
+        sums[j] += ss_whole(job->in_column[k] * up_from(peaks[j]) * steps[j]);
     }
     for (ptrdiff_t i = 0; i < n; i++) {
-        const double left = job->left[i], step = row_steps[i];
+        const double left = job->left[i], step = row_steps[i], up = up_from(row_peaks[i]);
         double sum = row_sums[i];
         for (ptrdiff_t j = 0; j < m; j++) {
-            const double size = fabs(job->values[i * m + j]);
-            sum += in_steps(size * job->right[j], row_peaks[i], step);
-            sums[j] += in_steps(size * left, peaks[j], steps[j]);
+            const double size = job->values[i * m + j];
+            sum += ss_whole(size * job->right[j] * up * step);
+            sums[j] += ss_whole(size * left * ups[j] * steps[j]);
         }
-        row_sums[i] = sum / step / up_from(row_peaks[i]);
+        row_sums[i] = sum / step / up;
     }
-    for (ptrdiff_t j = 0; j < m; j++) sums[j] = sums[j] / steps[j] / up_from(peaks[j]);
+    for (ptrdiff_t j = 0; j < m; j++) sums[j] = sums[j] / steps[j] / ups[j];
     ss_float_leave(mode);
 }
 

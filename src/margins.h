@@ -81,7 +81,7 @@ typedef struct {
     char *any;
 } ss_reached;
 
-/* Peaks and sums of the rows and columns of N x M terms: |values| right[j] in the row i, |values| left[i] in the column
+/* Peaks and sums of the rows and columns of N x M terms: values right[j] in the row i, values left[i] in the column
    j; `extras` more terms are given one by one. No order of the terms changes a bit, up to 2^22 of them. */
 typedef struct {
     const double *values, *left, *right;
@@ -89,7 +89,7 @@ typedef struct {
     const int64_t *row, *column;
     const double *in_row, *in_column;
     double *row_sums, *row_peaks, *column_sums, *column_peaks;
-    double *row_steps, *column_steps; /* room */
+    double *row_steps, *column_steps; /* room for n and 2 m numbers */
 } ss_sizes;
 void ss_term_sizes(const ss_sizes *job);
 

@@ -6,9 +6,9 @@ from . import _native
 from ._margin_core import evaluate
 from ._margin_numbers import Plain
 
-ENOUGH = 24  # ulp of the largest entry of a row, where 32 are promised
+ENOUGH = 28  # ulp of the largest entry of a row, where 32 are promised
 KNOWN = 0.25  # error of a logit, beyond which nothing is known of a probability
-DEVIATIONS = 4  # root mean squares of a sum of independent errors, of bounds that these rarely reach by half
+DEVIATIONS = 3  # root mean squares of a sum of independent errors, of bounds that these rarely reach by half
 
 
 class Refined(Plain):
@@ -79,8 +79,10 @@ class Terms:
         sizes = np.abs(ar.value(others))
         log2_size = np.log2(sides[0].reach) + np.log2(sides[1].reach).max()
         logit = ar.logit_error(log2_size) + np.exp2(log2_size + targets.log2_amplifies + ar.log2_angle)
-        subnormal = (sizes > 0.0) & (sizes < 2.0**-1022)
-        self.errors = sizes * self.relative(sizes, logit[:, None])
+        subnormal = sizes < 2.0**-1022
+        subnormal &= sizes > 0.0
+        self.errors = self.relative(sizes, logit[:, None])
+        self.errors *= sizes
         self.rows = np.concat([np.arange(len(logit)) if part[2] is None else part[2] for part in own])
         self.columns = np.concat([part[3] for part in own])
         relative = self.relative(np.concat([ar.peak(part[4]) for part in own]), logit[self.rows])
@@ -113,7 +115,10 @@ class Terms:
 
     def relative(self, sizes, logit):
         """Errors of coefficients. As d p = p (d z - sum of p d z), what is next to 1 does not move."""
-        return self.ar.rounding + 4.0 * logit * np.abs(1.0 - np.ldexp(sizes, -self.ar.lift))
+        free = np.abs(1.0 - sizes * 2.0**-self.ar.lift)
+        free *= 2.0 * logit
+        free += self.ar.rounding
+        return free
 
     def doubtful(self, gradients):
         """Masks of the rows of both gradients with errors that count, and how large those may be."""
