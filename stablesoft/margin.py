@@ -17,8 +17,8 @@ combined_margin   s              cos(m1 theta + m2) - m3
 **Accuracy.** For float32 and float64 on NumPy the loss of a row is right to 16 ulp of the scale of the logits (or of
 itself, where it is larger), and a gradient to 32 ulp of the largest entry of its row. That includes angle 0 and pi,
 where the angular part of the gradient is exactly 0, the angles next to them, every break point of psi, and gradients
-that all but vanish because the contributions of classes or of rows cancel, down to 1e-300. Elsewhere the same formulas run in the
-library's own numbers, and automatic differentiation gives finite gradients through them.
+that all but vanish because the contributions of classes or of rows cancel, down to 1e-300. Elsewhere the same formulas
+run in the library's own numbers, and automatic differentiation gives finite gradients through them.
 
 **Reproducibility.** For float32 and float64 on NumPy the same bits for any number of threads, instruction set and
 memory layout, for the rows of the batch in any order (up to 2^18 of them), and for a row's loss and `grad_x` (but for
