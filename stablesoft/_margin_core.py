@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Side:
     """The vectors of one side: `rows` times the powers of two `power`.
@@ -92,10 +94,11 @@ class Margin(NamedTuple):
     """A function phi of the angle theta between a vector and its own class."""
 
     phi_and_slope: Callable  # of arithmetic, cosine and sine: phi and -d phi/d theta
-    log2_amplifies: float  # by how much the absolute errors of both exceed those of an angle; none here: relative ones
+    amplifies: int  # log2 of by how much the absolute errors of both exceed those of an angle
 
 
-no_margin = Margin(lambda ar, cosine, sine: (cosine, sine), -math.inf)  # noqa: ARG005
+RELATIVE = -(2**16)  # as good as no absolute error
+no_margin = Margin(lambda ar, cosine, sine: (cosine, sine), RELATIVE)  # noqa: ARG005
 
 
 def psi_margin(m, lam):
@@ -106,7 +109,7 @@ def psi_margin(m, lam):
         share = 1.0 / (1.0 + ar.number(ar.xp.full_like(ar.value(cosine), min(lam, 2.0**100))))
         return cosine + (psi - cosine) * share, sine * (1.0 + (slope - 1.0) * share)
 
-    return no_margin if m == 1 else Margin(margin, 4.0 * math.log2(m))
+    return no_margin if m == 1 else Margin(margin, math.ceil(4.0 * math.log2(m)))
 
 
 def angular_margin(m1, m2, m3, beyond):
@@ -133,7 +136,7 @@ def angular_margin(m1, m2, m3, beyond):
         return ar.where(inside, phi, beyond_pi[0]) - m3, ar.where(inside, slope, beyond_pi[1])
 
     most = math.log2(max(1.0, m1)) + 2.0 * math.log2(4.0 + m1 * math.pi + m2)
-    return Margin(margin, -math.inf if plain else most)
+    return Margin(margin, RELATIVE if plain else math.ceil(min(most, 2.0**12)))
 
 
 class Couples:
@@ -144,7 +147,7 @@ class Couples:
         self.towards_weight, distance = ar.direction(x.perpendicular(weight.rows), weight.norm)
         sine = distance / weight.norm
         self.phi, slope = margin.phi_and_slope(ar, cosine, sine)
-        self.log2_amplifies = margin.log2_amplifies
+        self.amplifies = margin.amplifies
         self.slope = sine if detached else slope
         self.logit = weight.outwards(x.outwards(self.phi * x.length * weight.length))
         self.ar, self.x, self.weight = ar, x, weight
@@ -162,12 +165,12 @@ class Couples:
         self.towards_x, _ = self.ar.direction(weight.perpendicular(x.rows), x.norm)
         return self.gradient(x, weight, self.towards_weight, g), self.gradient(weight, x, self.towards_x, g)
 
-    def slips(self, g, angle):
-        """Absolute errors of these gradients, (couples,) each, if angles have one of 2^angle."""
-        slip = self.ar.xp.exp2(self.log2_amplifies + angle)
+    def slips(self, g, angle_bits):
+        """Absolute errors of these gradients, (couples,) each, if angles have one of 2^angle_bits."""
+        slip = np.ldexp(1.0, self.amplifies + angle_bits)
         errors = []
         for side, other, towards in ((self.x, self.weight, self.towards_weight), (self.weight, self.x, self.towards_x)):
-            change = self.ar.xp.abs(self.ar.value(other.outwards(other.length * g))[:, 0])
+            change = np.abs(self.ar.value(other.outwards(other.length * g))[:, 0])
             # What has no direction does not change with the angle.
             errors.append(slip * change * (self.ar.peak(towards) if side.normalised else 1.0))
         return errors

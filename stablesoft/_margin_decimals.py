@@ -159,15 +159,15 @@ class Decimals(Refined):
         super().__init__(dtype)
         self.digits = digits
         self.negligible = self.rounding = 10.0 ** (LOST - digits)
-        self.log2_angle = (LOST - digits) * math.log2(10.0)
+        self.angle_bits = math.ceil((LOST - digits) * math.log2(10.0))
 
     def finer(self, error):
         # What so many digits do not settle is most likely 0: down to the least double.
         more = GUARD + math.ceil(math.log10(min(error, 1e308) if error > 0.0 else 1e308) + 324.0)
         return Decimals(self.dtype, self.digits + more) if self.digits < MOST else None
 
-    def logit_error(self, log2_size):
-        return 10.0 ** (LOST - self.digits + log2_size * math.log10(2.0))
+    def logit_bits(self, reach):  # noqa: ARG002
+        return -self.angle_bits
 
     def counts(self, error, limit):
         return ~(error <= limit) & ~np.isnan(limit)  # a result that is infinite is so

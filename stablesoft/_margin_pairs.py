@@ -22,8 +22,8 @@ LARGE = (2.0**11, 2.0**7)  # logits that want a level more than float32 and floa
 class Paired(Refined):
     """Pairs of doubles; `levels` is the precision of the products (_margin_products.product)."""
 
-    log2_angle = -96.0
-    negligible = 2.0**log2_angle
+    angle_bits = -96
+    negligible = 2.0**angle_bits
     pi = Pair(math.pi, math.sin(math.pi))  # sin(pi - d) = d to the last digit
 
     def __init__(self, dtype):
@@ -34,13 +34,12 @@ class Paired(Refined):
     def finer(self, error):  # noqa: ARG002
         return AllPaired(self.dtype)
 
-    def logit_error(self, log2_size):
-        bits = np.where(log2_size > np.log2(LARGE[self.levels - 1]), BITS[self.levels], BITS[self.levels - 1])
-        bits = np.minimum(bits, 51) if self.levels == 1 else bits  # of `lengthened`
-        return np.exp2(log2_size - bits)
+    def logit_bits(self, reach):
+        bits = np.where(reach > LARGE[self.levels - 1], BITS[self.levels], BITS[self.levels - 1]).astype(np.intc)
+        return np.minimum(bits, 51) if self.levels == 1 else bits  # of `lengthened`
 
     def product_error(self, terms, whole):
-        return 0.5 ** BITS[levels_of(self.levels, terms, whole) - 1] * terms**0.5 / self.rounding
+        return 0.5 ** BITS[levels_of(self.levels, terms, whole) - 1] * math.sqrt(terms) / self.rounding
 
     def lost(self, amplification, least, subnormal):
         if least < LEAST:
@@ -189,8 +188,8 @@ class AllPaired(Paired):
     def finer(self, error):  # noqa: ARG002
         return Decimals(self.dtype, DIGITS)
 
-    def logit_error(self, log2_size):
-        return np.exp2(log2_size - 97)
+    def logit_bits(self, reach):  # noqa: ARG002
+        return 97
 
     def product_error(self, terms, whole):  # noqa: ARG002
         return 0.0  # no more than that of a term

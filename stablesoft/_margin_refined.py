@@ -15,7 +15,7 @@ class Refined(Plain):
     """Numbers that know their errors, for gradients with the dtype's precision."""
 
     rounding = 0.0  # relative error of a probability whose logits are exact
-    log2_angle = 0.0  # absolute error of the sine and the cosine of an angle
+    angle_bits = 0  # log2 of the absolute error of the sine and the cosine of an angle
     at_pi = 2.0**-85  # what pairs make of 0 at most; the same for all, which must not differ on which side an angle is
     lift = 0  # coefficients are probabilities times 2^lift
     wanted = None  # masks of the rows of the gradients for x and for weight that are needed, if not all are
@@ -28,8 +28,8 @@ class Refined(Plain):
         """Numbers for where an error of the size `error` is too much; None if there are none."""
         raise NotImplementedError
 
-    def logit_error(self, log2_size):
-        """Of logits that may be as large as 2^log2_size, (N,)."""
+    def logit_bits(self, reach):
+        """To which logits up to `reach`, (N,), are good: integers."""
         raise NotImplementedError
 
     def product_error(self, terms, whole):  # noqa: ARG002
@@ -77,8 +77,11 @@ class Terms:
     def __init__(self, ar, others, own, targets, sides, vectors):
         self.ar, self.slopes = ar, [side.slope for side in sides]
         sizes = np.abs(ar.value(others))
-        log2_size = np.log2(sides[0].reach) + np.log2(sides[1].reach).max()
-        logit = ar.logit_error(log2_size) + np.exp2(log2_size + targets.log2_amplifies + ar.log2_angle)
+        # The largest logits of each row, which no double may hold; by steps that are the same on every machine.
+        (mantissa, exponent), (other, more) = np.frexp(sides[0].reach), np.frexp(sides[1].reach.max())
+        mantissa, exponent = mantissa * other, exponent + more
+        bits = ar.logit_bits(np.ldexp(mantissa, exponent))
+        logit = np.ldexp(mantissa, exponent - bits) + np.ldexp(mantissa, exponent + targets.amplifies + ar.angle_bits)
         subnormal = sizes < 2.0**-1022
         subnormal &= sizes > 0.0
         self.errors = self.relative(sizes, logit[:, None])
@@ -87,7 +90,7 @@ class Terms:
         self.columns = np.concat([part[3] for part in own])
         relative = self.relative(np.concat([ar.peak(part[4]) for part in own]), logit[self.rows])
         self.own = [np.concat([ar.peak(part[side]) for part in own]) * relative for side in (0, 1)]
-        for one, slip in zip(self.own, targets.slips(own[0][-1], ar.log2_angle), strict=True):
+        for one, slip in zip(self.own, targets.slips(own[0][-1], ar.angle_bits), strict=True):
             one[: len(slip)] += slip
         unknown = ~(logit < KNOWN)
         self.errors[unknown] = 2.0**ar.lift  # anything is possible
