@@ -24,7 +24,7 @@ import numpy as np
 
 from ._margin_refined import Refined
 
-LOST = 40  # digits: 32 in the determinants of vectors that are nearly parallel
+LOST = 40  # digits that everything on the way to a term may cost, with room to spare
 MOST = 5000  # digits: several times the range of doubles
 GUARD = 10  # further digits in the steps of a function or of a sum
 
@@ -167,7 +167,7 @@ class Decimals(Refined):
         return Decimals(self.dtype, self.digits + more) if self.digits < MOST else None
 
     def logit_bits(self, reach):  # noqa: ARG002
-        return -self.angle_bits
+        return -self.angle_bits  # no digits are lost here that are not lost there
 
     def counts(self, error, limit):
         return ~(error <= limit) & ~np.isnan(limit)  # a result that is infinite is so

@@ -12,8 +12,8 @@ from ._native import Pair
 
 COUPLES = 2**20  # elements, for a memory of some hundred MB at most
 PARALLEL = 2.0**-25  # 1 - cos of the angle 2^-12
-AMPLIFIED = 2.0**20
-LEAST = 2.0**-900
+AMPLIFIED = 2.0**20  # what is less than the least double stays below 1e-300
+LEAST = 2.0**-900  # power of two of vectors: times a probability it may come next to the least double
 PARTS = 2**12  # of the gradient of one vector that are done one by one: with more, their order would count
 DIGITS = 100  # of the first Decimals
 LARGE = (2.0**11, 2.0**7)  # logits that want a level more than float32 and float64 have
@@ -183,13 +183,13 @@ class AllPaired(Paired):
 
     def __init__(self, dtype):
         super().__init__(dtype)
-        self.levels, self.rounding = 2, 2.0**-90
+        self.levels, self.rounding = 2, 2.0**-90  # exponentials are good to 2^-92
 
     def finer(self, error):  # noqa: ARG002
         return Decimals(self.dtype, DIGITS)
 
     def logit_bits(self, reach):  # noqa: ARG002
-        return 97
+        return 97  # products of pairs are good to 100 bits
 
     def product_error(self, terms, whole):  # noqa: ARG002
         return 0.0  # no more than that of a term
