@@ -1,5 +1,7 @@
 """Rows of gradients whose terms cancel are computed again, in finer numbers, until enough of their digits are right."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from . import _native
@@ -11,7 +13,7 @@ KNOWN = 0.25  # error of a logit, beyond which nothing is known of a probability
 DEVIATIONS = 3  # root mean squares of a sum of independent errors, of bounds that these rarely reach by half
 
 
-class Refined(Plain):
+class Refined(Plain, ABC):
     """Numbers that know their errors, for gradients with the dtype's precision."""
 
     rounding = 0.0  # relative error of a probability whose logits are exact
@@ -24,13 +26,13 @@ class Refined(Plain):
         super().__init__(np, 0.0)
         self.dtype = dtype
 
+    @abstractmethod
     def finer(self, error):
         """Numbers for where an error of the size `error` is too much; None if there are none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def logit_bits(self, reach):
         """To which logits up to `reach`, (N,), are good: integers."""
-        raise NotImplementedError
 
     def product_error(self, terms, whole):  # noqa: ARG002
         """Of sums of so many terms, relative to the lengths of the two rows that are multiplied."""
@@ -86,10 +88,10 @@ class Terms:
         subnormal &= sizes > 0.0
         self.errors = self.relative(sizes, logit[:, None])
         self.errors *= sizes
-        self.rows = np.concat([np.arange(len(logit)) if part[2] is None else part[2] for part in own])
-        self.columns = np.concat([part[3] for part in own])
-        relative = self.relative(np.concat([ar.peak(part[4]) for part in own]), logit[self.rows])
-        self.own = [np.concat([ar.peak(part[side]) for part in own]) * relative for side in (0, 1)]
+        self.rows = _joined([np.arange(len(logit)) if part[2] is None else part[2] for part in own])
+        self.columns = _joined([part[3] for part in own])
+        relative = self.relative(_joined([ar.peak(part[4]) for part in own]), logit[self.rows])
+        self.own = [_joined([ar.peak(part[side]) for part in own]) * relative for side in (0, 1)]
         for one, slip in zip(self.own, targets.slips(own[0][-1], ar.angle_bits), strict=True):
             one[: len(slip)] += slip
         unknown = ~(logit < KNOWN)
@@ -100,8 +102,9 @@ class Terms:
         self.left, self.right = (
             peak if side.outer is None else peak * side.outer[:, 0] for peak, side in zip(peaks, sides, strict=True)
         )
-        for one, most in zip(self.own, (self.right[self.columns], self.left[self.rows]), strict=True):
-            one[unknown[self.rows]] = (most * 2.0**ar.lift)[unknown[self.rows]]
+        if unknown.any():
+            for one, most in zip(self.own, (self.right[self.columns], self.left[self.rows]), strict=True):
+                one[unknown[self.rows]] = (most * 2.0**ar.lift)[unknown[self.rows]]
         found = _native.term_sizes(self.errors, self.left, self.right, self.rows, self.columns, *self.own)
         self.sums, self.more = [sums for sums, _ in found], []
         # A row of coefficients is no longer than the root of its sum times its largest; what it multiplies no longer
@@ -161,6 +164,10 @@ class Terms:
         error = DEVIATIONS * np.sqrt(squares) * peak[:, 0]
         # A sum of magnitudes that is less, or where this is not a number, stands.
         return np.where(error < self.sums[side][index], error, self.sums[side][index])
+
+
+def _joined(parts):
+    return parts[0] if len(parts) == 1 else np.concat(parts)
 
 
 def refined(ar, x, weight, labels, *options):

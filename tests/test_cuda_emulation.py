@@ -111,17 +111,20 @@ def test_in_place(emulation, operation, dtype):
         assert_same_bits(run(emulation, operation, x, axis, y=x), result, x.shape)
 
 
-@OPERATIONS
-@pytest.mark.parametrize("n", [5, 33, 700])
-def test_layouts(emulation, operation, dtype, n):
-    x = hard_matrix(dtype, 37, n)
+def check_layouts(emulation, operation, x, **options):
     for name, array, axis in layouts(x):
         if name in ("byte-swapped", "unaligned"):
             continue  # CuPy has no such arrays
-        got = run(emulation, operation, array, axis)
+        got = run(emulation, operation, array, axis, **options)
         if operation not in _cuda.REDUCTIONS:
             got = np.moveaxis(got, axis, 1)
         assert_same_bits(got, expected(operation, x, 1), name)
+
+
+@OPERATIONS
+@pytest.mark.parametrize("n", [5, 33, 700])
+def test_layouts(emulation, operation, dtype, n):
+    check_layouts(emulation, operation, hard_matrix(dtype, 37, n))
 
 
 @OPERATIONS

@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 import pytest
-from test_cuda_emulation import expected, run
+from test_cuda_emulation import check_layouts, expected, run
 from test_cuda_losses import check
-from test_reproducibility import assert_same_bits, hard_matrix, layouts
+from test_reproducibility import assert_same_bits, hard_matrix
 
 from cases import rows
 from emulation import EMULATED, OPERATIONS, aligned, tiled
@@ -94,14 +94,7 @@ def test_masked_columns(emulation, operation, kind, n, wanted):
 @OPERATIONS
 @pytest.mark.parametrize("n", [33, 700])
 def test_layouts(emulation, operation, n):
-    x = hard_matrix("float32", 37, n)
-    for name, array, axis in layouts(x):
-        if name in ("byte-swapped", "unaligned"):
-            continue  # CuPy has no such arrays
-        got = run(emulation, operation, array, axis)
-        if operation not in _cuda.REDUCTIONS:
-            got = np.moveaxis(got, axis, 1)
-        assert_same_bits(got, expected(operation, x, 1), name)
+    check_layouts(emulation, operation, hard_matrix("float32", 37, n), slow_doubles=True)
 
 
 @pytest.mark.parametrize("operation", ["softmax", "log_softmax"])
