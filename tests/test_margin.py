@@ -23,7 +23,7 @@ from margin_cases import (
     vanishing,
     vectors,
 )
-from stablesoft import _margin_inputs, margin
+from stablesoft import _margin_inputs, _margin_refined, margin
 from stablesoft._margin_core import evaluate
 from stablesoft._margin_decimals import Decimals
 from stablesoft._margin_pairs import AllPaired, Paired
@@ -174,6 +174,21 @@ def test_a_row_does_not_see_the_parts_of_others():
         _, together, _ = loss(x, weight, [1, 0], reduction="sum", return_grad=True)
         _, alone, _ = loss(x[1:], weight, [0], reduction="sum", return_grad=True)
         np.testing.assert_array_equal(together[1], alone[0])
+
+
+@pytest.mark.parametrize("name", ["modified_softmax", "a_softmax, m=2", "arcface, sub"])
+def test_ordinary_batches_are_computed_once(name, dtype, monkeypatch):
+    """What all rows pay for the rows that cancel is an estimate."""
+    calls = []
+
+    def counted(ar, *arguments):
+        calls.append(type(ar))
+        return evaluate(ar, *arguments)
+
+    monkeypatch.setattr(_margin_refined, "evaluate", counted)
+    x, weight, labels = normal(256, 64), normal(50, 64), np.arange(256) % 50
+    results(name, x.astype(dtype), weight.astype(dtype), labels)
+    assert calls == [Paired, Paired]  # the losses, and those with gradients
 
 
 def test_beyond_at_pi():
