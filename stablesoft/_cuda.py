@@ -35,11 +35,12 @@ CONCLUDING_THREADS = 512
 MOST_LENGTH = 1 << 28  # of a row: the exact sum takes twice as many additions between carries
 MOST_ROWS = 1 << 31  # blocks of a grid
 MOST_ELEMENTS = 1 << 39  # so that their blocks are no more
-PER_PART, PER_ROW = 4, 10  # doubles that blocks leave for each part of a row, and for each row: as in stream.cuh
+TEAM_HEAD, PER_PART, PER_ROW = 16, 4, 10  # doubles of a team, of a part of a row, of a row: as in teams.cuh
 COLUMNS = 32  # a warp
 MOST_HEIGHT = 8  # threads to a column
-MOST_COLUMN_PARTS = 64
-ENOUGH_BLOCKS = 528  # 4 for each multiprocessor of a large device: rows that are fewer are cut into parts,
+MULTIPROCESSORS = 132  # of a large device
+TEAM_BYTES = 1 << 16  # of a block at a time, at most, where the second-level cache is to hold what all blocks have read
+ENOUGH_BLOCKS = 4  # for each multiprocessor, where a row is read once: rows that are fewer are cut into parts,
 LEAST_SHARE = 4096  # of so many elements at least
 MOST_WARP_OPTIONS = 1024  # elements of a row with options, for which one warp is enough
 LADDER_BLOCKS = 2112  # of a warp each: 16 for each multiprocessor of a large device
@@ -56,12 +57,13 @@ class Launch(NamedTuple):
     kernel: str
     grid: tuple
     block: tuple
+    together: bool = False  # all blocks have to run at once
 
 
 class Plan(NamedTuple):
     launches: tuple
     geometry: np.ndarray
-    parts: int  # doubles that the blocks need for partial sums
+    left: int  # doubles of memory, 0 at first, for what teams leave
 
 
 class Kernel(NamedTuple):
@@ -94,16 +96,6 @@ def kernels():
     return found
 
 
-def _steps_of_parts(dtype, kind, lanes):
-    """(step, template arguments, threads, blocks) of the kernels for rows that several blocks share."""
-    few, both = dtype == "float16", f"{lanes}, {np.dtype(dtype).itemsize // 2}"
-    return (
-        ("sum", both, MOST_THREADS, 2 if few or kind == "columns" else 3),
-        ("conclude", both, CONCLUDING_THREADS, 1),
-        ("write", lanes, MOST_THREADS, 2 if few else 3),
-    )
-
-
 def _arithmetics(dtype):
     """(type in the kernels, end of their names): in doubles, and in pairs of floats where there is that."""
     return [(_TYPES[dtype] + end, end) for end in ("", "_in_floats")[: 1 + (dtype in IN_FLOATS)]]
@@ -121,12 +113,9 @@ def _row_kernels(operation, dtype, short):
         hot = (BLOCK, 5) if lanes else (MOST_THREADS, wide)
         yield _rows_name(operation, dtype, lanes, each), Kernel(*hot, f"(rows<{head}, {lanes}, {each}>(x, y, g))")
     for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
-        name = f"{operation}_{dtype}_{kind}"
-        yield name, Kernel(MOST_THREADS, 2, f"(stream<{head}, {lanes}, {chunks}>(x, y, g))")
-        for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
-            if step != "write" or operation not in REDUCTIONS:
-                body = f"(parts_{step}<{head}, {arguments}>(x, y, (double *)more, g))"
-                yield f"{name}_{step}", Kernel(*bounds, body)
+        name, arguments = f"{operation}_{dtype}_{kind}", f"{head}, {lanes}, {chunks}"
+        yield name, Kernel(MOST_THREADS, 2, f"(stream<{arguments}>(x, y, g))")
+        yield f"{name}_teams", Kernel(MOST_THREADS, 2, f"(stream_in_teams<{arguments}>(x, y, (double *)more, g))")
 
 
 def _loss_kernels():
@@ -156,10 +145,10 @@ def _label_kernels(dtype, short):
         body = f"label_rows<{short}, {lanes}, {each}>(x, y, a, g, o)"
         yield _rows_name(CROSS_ENTROPY, dtype, lanes, each), *bounds, body
     for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
-        name = f"{CROSS_ENTROPY}_{dtype}_{kind}"
-        yield name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {size // 2}>(x, y, a, g, o)"
-        for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
-            yield f"{name}_{step}", *bounds, f"label_parts_{step}<{short}, {arguments}>(x, y, a, g, o)"
+        name, chunks = f"{CROSS_ENTROPY}_{dtype}_{kind}", size // 2  # 8 elements
+        yield name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {chunks}>(x, y, a, g, o)"
+        chunks = 2 if (dtype, kind) == ("float64", "columns") else chunks  # 8 take too many registers
+        yield f"{name}_teams", MOST_THREADS, 2, f"label_teams<{short}, {lanes}, {chunks}>(x, y, a, g, o)"
 
 
 def _option_kernels():
@@ -198,7 +187,8 @@ def geometry_of(kept, reduced, **fields):
     return geometry
 
 
-def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned, slow_doubles=False):
+def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned, slow_doubles=False,
+         multiprocessors=None):
     """How to compute an operation over the axes of an array that is not empty.
 
     Parameters
@@ -213,6 +203,8 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned, slow_doubles=
         Both arrays start at multiples of 16 bytes.
     slow_doubles : bool
         The device computes floats so much faster that pairs of them are to take the place of doubles.
+    multiprocessors : int
+        How many the device has; None: as a large one.
 
     Returns
     -------
@@ -227,13 +219,14 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned, slow_doubles=
     rows, n = fields["rows"], fields["n"]
     fields["count"] = n if operation == "logmeanexp" else 1
     operation = "logsumexp" if reduces else operation
-    launches, more = (lay_columns if columns else lay_rows)(operation, dtype, rows, n, writes=not reduces)
+    lay = lay_columns if columns else lay_rows
+    launches, more, left = lay(operation, dtype, rows, n, not reduces, multiprocessors)
     fields.update(more)
     launches = in_floats(launches, dtype) if slow_doubles else launches
     if reduces:  # the ladder's geometry has a share of its own
         ladder, fields["ladder_share"] = lay_again(f"{operation}_{dtype}_ladder", rows)
         launches = (*launches, ladder)
-    return Plan(launches, geometry_of(kept, reduced, **fields), left_by_parts(rows, **more))
+    return Plan(launches, geometry_of(kept, reduced, **fields), left)
 
 
 def lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes, *more):
@@ -296,17 +289,19 @@ def plan_elementwise(name, dtype, shape, steps, aligned):
     return Plan((Launch(f"{name}_{dtype}", (grid, 1), (threads, 1)),), geometry, 0)
 
 
-def lay_rows(operation, dtype, rows, n, writes):
-    """Neighbours in memory are one row's, or nobody's: a group of threads to a row, or several blocks."""
+def lay_rows(operation, dtype, rows, n, writes, multiprocessors):
+    """Neighbours in memory are one row's, or nobody's: a group of threads to a row, or several blocks.
+
+    Launches, fields of the geometry, and what they leave.
+    """
     for lanes, chunks in _ROWS[dtype]:
         items = chunks * 16 // np.dtype(dtype).itemsize
         name = _rows_name(operation, dtype, lanes, chunks)
         if lanes and n <= lanes * items:
-            return (Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1)),), {}
+            return (Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1)),), {}, 0
         if not lanes and n <= MOST_THREADS * items:
-            return (Launch(name, (rows, 1), (-(-n // (32 * items)) * 32, 1)),), {}
-    parts = min(CONCLUDING_THREADS, -(-ENOUGH_BLOCKS // rows), n // LEAST_SHARE)
-    return _lay_stream(f"{operation}_{dtype}_long", rows, n, parts, (1, MOST_THREADS), writes)
+            return (Launch(name, (rows, 1), (-(-n // (32 * items)) * 32, 1)),), {}, 0
+    return _lay_stream(f"{operation}_{dtype}_long", dtype, rows, n, (1, MOST_THREADS), writes, multiprocessors)
 
 
 def lay_again(kernel, rows):
@@ -315,39 +310,38 @@ def lay_again(kernel, rows):
     return Launch(kernel, (-(-rows // share), 1), (COLUMNS, 1)), share
 
 
-def lay_columns(operation, dtype, rows, n, writes):
+def lay_columns(operation, dtype, rows, n, writes, multiprocessors):
     """Neighbours in memory are neighbouring rows': a thread, or several above each other, to a row."""
     height = 1
     while height < MOST_HEIGHT and n > 64 * height:
         height *= 2
-    width = min(128, MOST_THREADS // height)
-    blocks = -(-rows // width)
-    parts = min(MOST_COLUMN_PARTS, -(-ENOUGH_BLOCKS // blocks), n // LEAST_SHARE * height)
-    return _lay_stream(f"{operation}_{dtype}_columns", rows, n, parts, (width, height), writes)
+    block = min(128, MOST_THREADS // height), height
+    return _lay_stream(f"{operation}_{dtype}_columns", dtype, rows, n, block, writes, multiprocessors)
 
 
-def left_by_parts(rows, parts=0, **_):
-    """Doubles that blocks leave which share rows."""
-    return rows * (PER_PART * parts + PER_ROW) if parts else 0
-
-
-def _lay_stream(name, rows, n, parts, block, writes):
-    """A row in `parts` blocks; block is (rows in it, threads to each). `writes`: there is a result for each element."""
-    share = -(-n // max(parts, 1))
-    share += -share % 1024  # whole pieces of 16 bytes for every thread
-    parts = -(-n // share)
-    columns = name.endswith("columns")
-
-    def launch(kind, width, height, parts):
-        return Launch(name + kind, (-(-rows // width), parts), (width, height) if columns else (height, 1))
-
-    if parts == 1:
-        return (launch("", *block, 1),), {}
-    height = 1 << (parts - 1).bit_length()  # one thread to each part of a row
-    joining = (CONCLUDING_THREADS // height, height) if columns else (1, max(32, height))
-    launches = (launch("_sum", *block, parts), launch("_conclude", *joining, 1), launch("_write", *block, parts))
-    fields = {"parts": parts, "share": share, "emptied": -(-share // (block[1] * 64)) + 1}
-    return launches[: 3 if writes else 2], fields
+def _lay_stream(name, dtype, rows, n, block, writes, multiprocessors):
+    """A block to some rows, or a team of them. block is (rows in it, threads to each)."""
+    (width, height), columns = block, name.endswith("columns")
+    places, size = -(-rows // width), np.dtype(dtype).itemsize
+    multiprocessors = multiprocessors or MULTIPROCESSORS
+    most = n * width // LEAST_SHARE
+    if writes:  # all blocks run at once, and read again what they have read
+        running = multiprocessors * kernels()[f"{name}_teams"].blocks
+        members = max(-(-n * width * size // TEAM_BYTES), -(-running // places))
+        teams = min(places, max(1, running // max(1, min(members, most))))
+        members = min(running // teams, most)
+    else:
+        teams, members = places, min(-(-ENOUGH_BLOCKS * multiprocessors // places), most)
+    unit = 64 if columns else 1024  # whole pieces of 16 bytes for every thread
+    share = -(-n // max(members, 1))
+    share += -share % unit
+    members = -(-n // share)
+    threads = block if columns else (height, 1)
+    if members == 1:
+        return (Launch(name, (places, 1), threads),), {}, 0
+    fields = {"parts": members, "share": share, "emptied": -(-share // (height * 64)) + 1}
+    left = teams * (TEAM_HEAD + width * (PER_PART * members + PER_ROW))
+    return (Launch(f"{name}_teams", (teams * members, 1), threads, writes),), fields, left
 
 
 @functools.cache
@@ -364,8 +358,8 @@ INCLUDES = (
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
     *(f"cuda/{name}.cuh" for name in (
-        "group", "real", "conclude", "terms", "float_pair", "float_terms", "stream", "rows", "ladder", "elementwise",
-        "items", "labels", "losses", "anew", "sigmoid", "options")),
+        "group", "real", "conclude", "terms", "float_pair", "float_terms", "parts", "teams", "stream", "rows", "ladder",
+        "elementwise", "items", "labels", "losses", "anew", "sigmoid", "options")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 

@@ -1,8 +1,7 @@
 """Which CUDA kernels serve a loss: as _cuda, from which it takes how rows are laid over threads.
 
-A loss of rows is two launches, the second for the rows that doubles cannot carry; few huge rows make the first one two
-or three. Where a loss is reduced another one adds; a mean over what only the device can count (labels that are not
-ignored, or their weights) needs one before.
+A loss of rows is two launches, the second for the rows that doubles cannot carry. Where a loss is reduced another one
+adds; a mean over what only the device can count (labels that are not ignored, or their weights) needs one before.
 """
 
 import math
@@ -33,6 +32,7 @@ class LossPlan(NamedTuple):
     geometry: np.ndarray
     options: np.ndarray
     scratch: int  # doubles
+    cleared: bool = False  # they are 0 at first
 
 
 def quotient(factor, divisor):
@@ -43,10 +43,12 @@ def quotient(factor, divisor):
     return high, float(Fraction(factor) - Fraction(high) * Fraction(divisor)) / divisor
 
 
-def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubles=False, **options):
+def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubles=False,
+                       multiprocessors=None, **options):
     """How to compute a softmax cross-entropy with labels; `steps_y` is None where no gradient is wanted.
 
-    `slow_doubles` is that of _cuda.plan. `options` are fields of OPTIONS; None where the kernels do not take the call.
+    `slow_doubles` and `multiprocessors` are those of _cuda.plan, `options` fields of OPTIONS; None where the kernels
+    do not take the call.
     """
     writes = steps_y is not None
     layout = _cuda.lay_out(dtype, shape, (axis,), steps_x, steps_y if writes else steps_x, aligned, writes)
@@ -56,7 +58,8 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubl
     rows, n = fields["rows"], fields["n"]
     if rows > MOST_ITEMS:
         return None
-    main, more = (_cuda.lay_columns if columns else _cuda.lay_rows)(CROSS_ENTROPY, dtype, rows, n, writes)
+    lay = _cuda.lay_columns if columns else _cuda.lay_rows
+    main, more, left = lay(CROSS_ENTROPY, dtype, rows, n, writes, multiprocessors)
     if slow_doubles:
         main = _cuda.in_floats(main, dtype)
     again, more["ladder_share"] = _cuda.lay_again(f"{CROSS_ENTROPY}_{dtype}_anew", rows)
@@ -69,9 +72,9 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubl
             blocks = min(MOST_SUMMING, -(-rows // MOST_ADDED) * 4)
             launches.append(Launch(f"{CROSS_ENTROPY}_sum", (blocks, 1), (_cuda.MOST_THREADS, 1)))
         launches.append(Launch(f"{CROSS_ENTROPY}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
-    scratch = SCRATCH_HEAD + (rows + PER_BLOCK * blocks if options["summed"] else 0) + _cuda.left_by_parts(rows, **more)
+    scratch = SCRATCH_HEAD + (rows + PER_BLOCK * blocks if options["summed"] else 0) + left
     geometry = _cuda.geometry_of(kept, reduced, **fields, **more)
-    return LossPlan(tuple(launches), geometry, _options(blocks=blocks, **options), scratch)
+    return LossPlan(tuple(launches), geometry, _options(blocks=blocks, **options), scratch, left > 0)
 
 
 def plan_sigmoid(dtype, shape, steps, aligned, **options):

@@ -34,10 +34,10 @@ _lock = threading.Lock()
 class _Call(NamedTuple):
     """A plan, ready to be launched on one device."""
 
-    launches: tuple  # of (function, grid, block)
+    launches: tuple  # of (function, grid, block, more arguments)
     geometry: object
     keep: object  # the memory that `geometry` points into
-    parts: int
+    left: int
 
 
 def answer(operation, x, axis, *rest, out=None, **options):
@@ -141,8 +141,7 @@ def _run_elementwise(name, dtype, arrays, shape, out):
     if call is None:
         return None
     x, *more, result = pointers
-    for function, grid, block in call.launches:
-        function(grid, block, (x, result, more[0] if more else 0, call.geometry))
+    launch(call.launches, (x, result, more[0] if more else 0, call.geometry))
     return y
 
 
@@ -186,21 +185,37 @@ def _run(operation, dtype, x, axes, shape, keepdims, out):
     call = _plans.get(key)
     if call is None:
         steps_y = _steps(operation, x, axes, keepdims, y)
-        slow = slow_doubles(x.data.device_id)
-        call = _remember(key, _cuda.plan(operation, dtype, x.shape, axes, x.strides, steps_y, aligned, slow))
+        device = x.data.device_id
+        call = _remember(key, _cuda.plan(operation, dtype, x.shape, axes, x.strides, steps_y, aligned,
+                                         slow_doubles(device), multiprocessors(device)))  # fmt: skip
     if call is None:
         return None
-    parts = cupy.empty(call.parts, "d") if call.parts else None
-    arguments = (*pointers, 0 if parts is None else parts.data.ptr, call.geometry)
-    for function, grid, block in call.launches:
-        function(grid, block, arguments)
+    left = cupy.zeros(call.left, "d") if call.left else None
+    launch(call.launches, (*pointers, 0 if left is None else left.data.ptr, call.geometry))
     return y
+
+
+def launch(launches, arguments):
+    """What `prepared` made of launches, on the current stream."""
+    for function, grid, block, more in launches:
+        function(grid, block, arguments, **more)
+
+
+def prepared(launches):
+    """Launches of the current device."""
+    together = {False: {}, True: {"enable_cooperative_groups": True}}
+    return tuple((_function(one.kernel), one.grid, one.block, together[one.together]) for one in launches)
 
 
 @functools.cache
 def slow_doubles(device):
     """Whether pairs of floats are faster than doubles: consumer cards compute floats 32 or 64 times as fast."""
     return runtime.deviceGetAttribute(runtime.cudaDevAttrSingleToDoublePrecisionPerfRatio, device) > _MOST_RATIO
+
+
+@functools.cache
+def multiprocessors(device):
+    return runtime.deviceGetAttribute(runtime.cudaDevAttrMultiProcessorCount, device)
 
 
 def _steps(operation, x, axes, keepdims, y):
@@ -216,8 +231,7 @@ def _steps(operation, x, axes, keepdims, y):
 def _remember(key, plan):
     if plan is None:
         return None
-    launches = tuple((_function(launch.kernel), launch.grid, launch.block) for launch in plan.launches)
-    return _keep(key, _Call(launches, CNumpyArray(plan.geometry), plan.geometry, plan.parts))
+    return _keep(key, _Call(prepared(plan.launches), CNumpyArray(plan.geometry), plan.geometry, plan.left))
 
 
 def _keep(key, call):

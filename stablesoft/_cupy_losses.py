@@ -24,10 +24,11 @@ _SIGNED = {"b": 1, "h": 2, "i": 4, "l": 8, "q": 8, "B": -1, "H": -2, "I": -4}
 class _Call(NamedTuple):
     """A plan, ready to be launched on one device."""
 
-    launches: tuple  # of (function, grid, block)
+    launches: tuple  # as _cupy.prepared makes them
     geometry: object
     options: object
     scratch: int
+    cleared: bool
     keep: object  # the memory that geometry and options point into
 
 
@@ -115,7 +116,7 @@ def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored,
         divisor = float(labels.size)
     return _cuda_losses.plan_cross_entropy(
         dtype, x.shape, axis, x.strides, steps, aligned, _cupy.slow_doubles(x.data.device_id),
-        ignores=ignored is not None, ignored=ignored or 0,
+        _cupy.multiprocessors(x.data.device_id), ignores=ignored is not None, ignored=ignored or 0,
         label_bytes=_SIGNED[labels.dtype.char], weight_single=dtype != "float64", weighs=weighs,
         summed=reduction != "none", counted=counted, z_loss=z_loss, cap=cap, factor=factor,
         divisor=divisor)  # fmt: skip
@@ -188,14 +189,13 @@ def _empty_like(x):
 def _remember(key, plan):
     if plan is None:
         return None
-    launches = tuple((_cupy._function(one.kernel), one.grid, one.block) for one in plan.launches)
     keep = plan.geometry, plan.options
-    return _cupy._keep(key, _Call(launches, *map(CNumpyArray, keep), plan.scratch, keep))
+    call = _Call(_cupy.prepared(plan.launches), *map(CNumpyArray, keep), plan.scratch, plan.cleared, keep)
+    return _cupy._keep(key, call)
 
 
 def _launch(call, x, gradient, labels, weight, positive, value):
-    scratch = cupy.empty(call.scratch, "d") if call.scratch else None
+    scratch = (cupy.zeros if call.cleared else cupy.empty)(call.scratch, "d") if call.scratch else None
     pointers = [0 if one is None else one.data.ptr for one in (scratch, labels, weight, positive, value)]
     arguments = (x.data.ptr, 0 if gradient is None else gradient.data.ptr, call.geometry, call.options, *pointers)
-    for function, grid, block in call.launches:
-        function(grid, block, arguments)
+    _cupy.launch(call.launches, arguments)

@@ -85,8 +85,7 @@ def _run(operation, x, axes, out, temperature, floor, where):
         plan = _cuda.plan_options(operation, dtype, x.shape, axes, x.strides, y.strides, steps, temperature, floor)
         if plan is None:
             return None
-        ((kernel, grid, block),) = plan.launches
-        call = _cupy._keep(key, (_cupy._function(kernel), grid, block, *map(CNumpyArray, plan.geometry), plan.geometry))
-    function, grid, block, geometry, options, _ = call
-    function(grid, block, (x.data.ptr, y.data.ptr, 0 if where is None else where.data.ptr, geometry, options))
+        call = _cupy._keep(key, (_cupy.prepared(plan.launches), *map(CNumpyArray, plan.geometry), plan.geometry))
+    launches, geometry, options, _ = call
+    _cupy.launch(launches, (x.data.ptr, y.data.ptr, 0 if where is None else where.data.ptr, geometry, options))
     return y

@@ -124,6 +124,7 @@ def emulation(tmp_path_factory):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Rows count as long sooner: blocks of 64 threads, and parts of 256 elements."""
+    """Rows count as long sooner: blocks of 64 threads, parts of 256 elements, and a small device."""
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", 32)
     monkeypatch.setattr(_cuda, "MOST_THREADS", 64)
     monkeypatch.setattr(_cuda, "LEAST_SHARE", 256)

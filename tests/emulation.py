@@ -35,6 +35,11 @@ def compiled(folder, names, *flags, unit="emulate.cpp"):
     return ctypes.CDLL(str(shared))
 
 
+def set_together(library, together):
+    """Whether all blocks of the launches that follow run at once."""
+    ctypes.c_int.in_dll(library, "together").value = together
+
+
 def aligned(shape, dtype, order="C"):
     """An empty array that starts at a multiple of 16 bytes, as CuPy's do."""
     dtype = np.dtype(dtype)

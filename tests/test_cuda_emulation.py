@@ -9,7 +9,7 @@ from test_reproducibility import assert_same_bits, hard_matrix, layouts
 
 import stablesoft
 from cases import rows
-from emulation import EMULATED, OPERATIONS, aligned, compiled, tiled, values
+from emulation import EMULATED, OPERATIONS, aligned, compiled, set_together, tiled, values
 from stablesoft import _cuda
 
 pytestmark = EMULATED
@@ -32,13 +32,14 @@ def run(library, operation, x, axis, y=None, wanted=None, slow_doubles=False):
     steps_y = tuple(0 if reduces and i in axes else next(steps) for i in range(x.ndim))
     starts_right = x.ctypes.data % 16 == 0 and y.ctypes.data % 16 == 0
     plan = _cuda.plan(operation, x.dtype.name, x.shape, axes, x.strides, steps_y, starts_right, slow_doubles)
-    parts = np.full(plan.parts, np.nan)
-    for kernel, grid, block in plan.launches:
+    left = np.zeros(plan.left)
+    for kernel, grid, block, together in plan.launches:
+        set_together(library, together)
         assert wanted is None or wanted in kernel or kernel.endswith("ladder"), kernel
         assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
         library.launch(
             getattr(library, kernel), *grid, *block, ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data),
-            ctypes.c_void_p(parts.ctypes.data), ctypes.c_void_p(plan.geometry.ctypes.data),
+            ctypes.c_void_p(left.ctypes.data), ctypes.c_void_p(plan.geometry.ctypes.data),
         )  # fmt: skip
     return y
 
@@ -69,11 +70,11 @@ def test_lengths(emulation, operation, kind):
 
 
 @OPERATIONS
-@pytest.mark.parametrize(("n", "enough", "wanted"), [(500, 1, "rows"), (1025, 1, "long"), (5000, 528, "long_")])
+@pytest.mark.parametrize(("n", "device", "wanted"), [(500, 1, "rows"), (1025, 1, "long"), (5000, 48, "long_teams")])
 @pytest.mark.usefixtures("small_blocks")
-def test_long_rows(emulation, operation, dtype, n, enough, wanted, monkeypatch):
-    """A block to a row, and rows that several blocks share; `enough` is how many blocks the device wants."""
-    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
+def test_long_rows(emulation, operation, dtype, n, device, wanted, monkeypatch):
+    """A block to a row, and rows that several blocks share; `device` is how many multiprocessors there are."""
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", device)
     x = tiled(dtype, 90, n)
     assert_same_bits(run(emulation, operation, x, 1, wanted=wanted), expected(operation, x, 1), wanted)
     odd = aligned((len(x), n + 1), dtype)
@@ -83,7 +84,7 @@ def test_long_rows(emulation, operation, dtype, n, enough, wanted, monkeypatch):
 
 @OPERATIONS
 @pytest.mark.parametrize(("n", "wanted"), [(2, "columns"), (21, "columns"), (70, "columns"), (1100, "columns"),
-                                           (2500, "columns_")])  # fmt: skip
+                                           (2500, "columns_teams")])  # fmt: skip
 @pytest.mark.usefixtures("small_blocks")
 def test_columns(emulation, operation, dtype, n, wanted):
     x = tiled(dtype, 90, n)
@@ -93,8 +94,9 @@ def test_columns(emulation, operation, dtype, n, wanted):
     assert_same_bits(got if operation in _cuda.REDUCTIONS else got.T, expected(operation, x, 1), n)
 
 
-def test_real_blocks(emulation, dtype):
-    """The sizes of a device, once: a long row in parts, and tall columns."""
+def test_real_blocks(emulation, dtype, monkeypatch):
+    """The sizes of a device's blocks, once: a long row in parts, and tall columns."""
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", 8)
     random = np.random.default_rng(8)
     for shape, axis in (((1, 100_000), 1), ((20_000, 40), 0)):
         x = random.normal(0, 5, shape).astype(dtype)
@@ -173,12 +175,12 @@ def test_huge_peaks(emulation, operation, dtype):
 
 
 @pytest.mark.parametrize("operation", ["softmax", "logsumexp"])
-@pytest.mark.parametrize(("n", "enough"), [(7, 1), (40, 1), (500, 1), (1025, 1), (3000, 528)])
+@pytest.mark.parametrize(("n", "device"), [(7, 1), (40, 1), (500, 1), (1025, 1), (3000, 48)])
 @pytest.mark.parametrize(("dtype", "slow_doubles"), [("float32", False), ("float32", True), ("float64", False)])
 @pytest.mark.usefixtures("small_blocks")
-def test_exact_sums(doubtful, operation, dtype, n, enough, slow_doubles, monkeypatch):
+def test_exact_sums(doubtful, operation, dtype, n, device, slow_doubles, monkeypatch):
     """What the rounding test can not decide: one row in thousands otherwise."""
-    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", device)
     x = tiled(dtype, 90, n)
     got = run(doubtful, operation, x, 1, slow_doubles=slow_doubles)
     assert_same_bits(got, expected(operation, x, 1), "rows")
@@ -195,7 +197,8 @@ def run_elementwise(library, name, arrays, y=None):
     everything = (*arrays, y)
     starts_right = all(x.ctypes.data % 16 == 0 for x in everything)
     plan = _cuda.plan_elementwise(name, y.dtype.name, shape, tuple(x.strides for x in everything), starts_right)
-    ((kernel, grid, block),) = plan.launches
+    ((kernel, grid, block, _),) = plan.launches
+    set_together(library, 0)
     x, *second, result = (ctypes.c_void_p(x.ctypes.data) for x in everything)
     geometry = ctypes.c_void_p(plan.geometry.ctypes.data)
     library.launch(getattr(library, kernel), *grid, *block, x, result, second[0] if second else None, geometry)

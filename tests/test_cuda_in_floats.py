@@ -69,11 +69,11 @@ def masked(kind):
 
 @OPERATIONS
 @KINDS
-@pytest.mark.parametrize(("n", "enough", "wanted"), [(20, 1, "rows"), (500, 1, "rows"), (1040, 1, "long"),
-                                                     (1100, 528, "long_")])  # fmt: skip
-def test_masks(emulation, operation, kind, n, enough, wanted, monkeypatch):
+@pytest.mark.parametrize(("n", "device", "wanted"), [(20, 1, "rows"), (500, 1, "rows"), (1040, 1, "long"),
+                                                     (1100, 48, "long_teams")])  # fmt: skip
+def test_masks(emulation, operation, kind, n, device, wanted, monkeypatch):
     """What is left to doubles: too large, too far below, or no number; rows, whole or in parts."""
-    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", device)
     for hard in (masked(kind)[:, :n], tiled("float32", 90, n)):
         x = of_kind(kind, hard)
         assert_same_bits(run(emulation, operation, x, 1, wanted=wanted), expected(operation, x, 1), wanted)
@@ -83,7 +83,7 @@ def test_masks(emulation, operation, kind, n, enough, wanted, monkeypatch):
 
 @OPERATIONS
 @KINDS
-@pytest.mark.parametrize(("n", "wanted"), [(3, "columns"), (70, "columns"), (1100, "columns_")])
+@pytest.mark.parametrize(("n", "wanted"), [(3, "columns"), (70, "columns"), (1100, "columns_teams")])
 def test_masked_columns(emulation, operation, kind, n, wanted):
     for hard in (masked(kind)[:, :n], tiled("float32", 90, n)):
         columns = of_kind(kind, hard.T)
@@ -138,9 +138,9 @@ def test_losses(emulation, kind, scale):
 
 @KINDS
 @pytest.mark.usefixtures("losses")
-@pytest.mark.parametrize(("n", "enough"), [(20, 1), (500, 1), (1040, 1), (1100, 528)])
-def test_masked_losses(emulation, kind, n, enough, monkeypatch):
-    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
+@pytest.mark.parametrize(("n", "device"), [(20, 1), (500, 1), (1040, 1), (1100, 48)])
+def test_masked_losses(emulation, kind, n, device, monkeypatch):
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", device)
     labels = np.random.default_rng(n).integers(0, n, 90)
     for hard in (masked(kind)[:, :n], tiled("float32", 90, n)):
         x = of_kind(kind, hard)

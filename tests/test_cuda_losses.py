@@ -9,7 +9,7 @@ from test_reproducibility import assert_same_bits
 
 import stablesoft
 from cases import rows
-from emulation import EMULATED, aligned, compiled, tiled, values
+from emulation import EMULATED, aligned, compiled, set_together, tiled, values
 from loss_cases import labels_of
 from stablesoft import _cuda, _cuda_losses
 
@@ -24,7 +24,8 @@ def pointer(array):
 
 
 def launch(library, plan, x, y, scratch, operands, wanted=None):
-    for kernel, grid, block in plan.launches:
+    for kernel, grid, block, together in plan.launches:
+        set_together(library, together)
         assert wanted is None or wanted in kernel or kernel.endswith(AROUND), kernel
         assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
         library.launch_loss(
@@ -49,7 +50,7 @@ def cross_entropy(library, x, labels, axis, *, weight=None, ignore_index=None, z
         weight_single=weight is not None and weight.itemsize == 4, summed=reduction != "none", counted=counted,
         divisor=float(labels.size) if reduction == "mean" else 1.0,
     )  # fmt: skip
-    scratch = np.full(plan.scratch, np.nan)
+    scratch = np.full(plan.scratch, 0.0 if plan.cleared else np.nan)
     launch(library, plan, x, y, scratch, (labels, weight, None, value), wanted)
     return value, y
 
@@ -89,13 +90,13 @@ def test_lengths(emulation, kind):
             check(emulation, x, random.integers(0, n, 5), 1, f"n={n}, scale {scale}", reduction="none")
 
 
-@pytest.mark.parametrize(("n", "enough", "wanted"), [(7, 1, "rows"), (500, 1, "rows"), (1025, 1, "long"),
-                                                     (5000, 1, "long"), (2500, 528, "long_")])  # fmt: skip
+@pytest.mark.parametrize(("n", "device", "wanted"), [(7, 1, "rows"), (500, 1, "rows"), (1025, 1, "long"),
+                                                     (5000, 1, "long"), (2500, 48, "long_teams")])  # fmt: skip
 @REDUCTIONS
 @pytest.mark.usefixtures("small_blocks")
-def test_hard_rows(emulation, dtype, n, enough, wanted, reduction, monkeypatch):
-    """A block to a row, and rows that several blocks share; `enough` is how many blocks the device wants."""
-    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
+def test_hard_rows(emulation, dtype, n, device, wanted, reduction, monkeypatch):
+    """A block to a row, and rows that several blocks share; `device` is how many multiprocessors there are."""
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", device)
     x = tiled(dtype, 90, n)
     labels = np.random.default_rng(n).integers(0, n, 90)
     check(emulation, x, labels, 1, wanted, wanted, reduction=reduction)
@@ -106,7 +107,7 @@ def test_hard_rows(emulation, dtype, n, enough, wanted, reduction, monkeypatch):
 
 
 @pytest.mark.parametrize(("n", "wanted"), [(2, "columns"), (21, "columns"), (70, "columns"), (1100, "columns"),
-                                           (2500, "columns_")])  # fmt: skip
+                                           (2500, "columns_teams")])  # fmt: skip
 @pytest.mark.usefixtures("small_blocks")
 def test_columns(emulation, dtype, n, wanted):
     x = aligned((n, 90), dtype)
@@ -118,10 +119,11 @@ def test_columns(emulation, dtype, n, wanted):
 
 
 @KINDS
-def test_real_blocks(emulation, kind):
-    """The sizes of a device, once: few huge rows, whose blocks leave parts, and tall columns."""
+def test_real_blocks(emulation, kind, monkeypatch):
+    """The sizes of a device's blocks, once: few huge rows, which teams share, and tall columns."""
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", 8)
     random = np.random.default_rng(8)
-    for shape, axis, wanted in (((2, 100_000), 1, "long_"), ((20_000, 40), 0, "columns_")):
+    for shape, axis, wanted in (((2, 100_000), 1, "long_teams"), ((20_000, 40), 0, "columns_teams")):
         x = aligned(shape, kind)
         x[...] = random.normal(0, 5, shape)
         labels = random.integers(0, shape[axis], shape[1 - axis])
@@ -136,14 +138,15 @@ def test_parts_of_many_rows(emulation, dtype, monkeypatch):
     x = aligned((2500, 90), dtype)
     x[...] = tiled(dtype, 90, 2500).T
     for options in ({}, {"reduction": "sum"}, {"ignore_index": 7, "z_loss": 0.1}):
-        check(emulation, np.nan_to_num(x, nan=1.0, posinf=2.0), np.arange(90) * 9, 0, options, "columns_", **options)
+        finite = np.nan_to_num(x, nan=1.0, posinf=2.0)
+        check(emulation, finite, np.arange(90) * 9, 0, options, "columns_teams", **options)
 
 
 @REDUCTIONS
-@pytest.mark.parametrize(("n", "enough"), [(21, 1), (1100, 1), (1100, 528)])
+@pytest.mark.parametrize(("n", "device"), [(21, 1), (1100, 1), (1100, 48)])
 @pytest.mark.usefixtures("small_blocks")
-def test_options(emulation, dtype, n, enough, reduction, monkeypatch):
-    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
+def test_options(emulation, dtype, n, device, reduction, monkeypatch):
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", device)
     random = np.random.default_rng(n)
     x = tiled(dtype, 60, n)
     labels = random.integers(0, n, 60)
@@ -167,12 +170,12 @@ def test_labels(emulation, kind):
     check(emulation, x, labels, 1, kind, ignore_index=int(labels[3]))
 
 
-@pytest.mark.parametrize(("n", "enough"), [(21, 1), (5000, 1), (2500, 528)])
+@pytest.mark.parametrize(("n", "device"), [(21, 1), (5000, 1), (2500, 48)])
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.usefixtures("small_blocks")
-def test_bad_labels(emulation, dtype, n, enough, axis, monkeypatch):
+def test_bad_labels(emulation, dtype, n, device, axis, monkeypatch):
     """NaN in their rows, and nowhere else; no mean over them is a number."""
-    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", device)
     x = aligned((40, n) if axis else (n, 40), dtype)
     x[...] = np.random.default_rng(3).normal(size=x.shape)
     labels = np.random.default_rng(4).integers(0, n, 40)
@@ -228,13 +231,13 @@ def doubtful(tmp_path_factory):
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
 
 
-@pytest.mark.parametrize(("n", "enough"), [(7, 1), (500, 1), (1025, 1), (3000, 528)])
+@pytest.mark.parametrize(("n", "device"), [(7, 1), (500, 1), (1025, 1), (3000, 48)])
 @pytest.mark.parametrize(("dtype", "slow_doubles"), [("float32", False), ("float32", True), ("float64", False)])
 @pytest.mark.usefixtures("small_blocks")
-def test_exact_sums(doubtful, dtype, slow_doubles, n, enough, monkeypatch):
+def test_exact_sums(doubtful, dtype, slow_doubles, n, device, monkeypatch):
     planned = functools.partial(_cuda_losses.plan_cross_entropy, slow_doubles=slow_doubles)
     monkeypatch.setattr(_cuda_losses, "plan_cross_entropy", planned)
-    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
+    monkeypatch.setattr(_cuda, "MULTIPROCESSORS", device)
     x = tiled(dtype, 90, n)
     finite = np.isfinite(np.asarray(stablesoft.logsumexp(x, axis=1)))
     labels = np.random.default_rng(n).integers(0, n, 90)

@@ -8,7 +8,7 @@ from test_reproducibility import assert_same_bits
 
 import stablesoft
 from cases import rows
-from emulation import EMULATED, aligned, tiled
+from emulation import EMULATED, aligned, set_together, tiled
 from stablesoft import _cuda
 
 pytestmark = EMULATED
@@ -24,7 +24,8 @@ def run(library, operation, x, axis, where=None, temperature=1.0, floor=None, y=
     steps = None if mask is None else mask.strides
     plan = _cuda.plan_options(operation, x.dtype.name, x.shape, axes, x.strides, y.strides, steps, temperature,
                               floor or 0.0)  # fmt: skip
-    ((kernel, grid, block),) = plan.launches
+    ((kernel, grid, block, _),) = plan.launches
+    set_together(library, 0)
     pointers = [ctypes.c_void_p(None if one is None else one.ctypes.data) for one in (x, y, mask, *plan.geometry)]
     library.launch_options(getattr(library, kernel), *grid, *block, *pointers)
     return y

@@ -46,7 +46,9 @@ template <> struct group<WHOLE_BLOCK> {
     static inline int slot() { return 0; }
     static inline int rank() { return threadIdx.x; }
     static inline int size() { return blockDim.x; }
-    static inline int64_t row() { return blockIdx.x; }
+    static inline int width() { return 1; } /* rows of a block */
+    static inline int64_t row_in(int64_t block) { return block; }
+    static inline int64_t row() { return row_in(blockIdx.x); }
     static inline void sync() { __syncthreads(); }
 
     template <class T, class F> static inline T reduce(T value, F join)
@@ -83,7 +85,9 @@ template <> struct group<COLUMN> {
     static inline int slot() { return threadIdx.x; }
     static inline int rank() { return threadIdx.y; }
     static inline int size() { return blockDim.y; }
-    static inline int64_t row() { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }
+    static inline int width() { return blockDim.x; }
+    static inline int64_t row_in(int64_t block) { return block * blockDim.x + threadIdx.x; }
+    static inline int64_t row() { return row_in(blockIdx.x); }
     static inline void sync() { __syncthreads(); }
 
     template <class T, class F> static inline T reduce(T value, F join)

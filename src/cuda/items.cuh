@@ -19,7 +19,7 @@ typedef struct {
 
 /* Pointers that a loss has beside logits and gradient (NULL: not wanted). */
 typedef struct {
-    double *scratch;       /* four numbers of `counted`, then the losses of rows, partial sums of them, parts of rows */
+    double *scratch;       /* four numbers of `counted`, then losses of rows, partial sums of them, what teams leave */
     const char *labels;    /* or the targets */
     const char *weights;   /* one for each class, or for each element; or NULL */
     const char *positives; /* pos_weight, or NULL */
@@ -151,8 +151,8 @@ static inline void sum_items(const ss_loss_arrays &a, const ss_geometry &g)
     leave_items(a.scratch + SS_SCRATCH_HEAD + g.rows, mine);
 }
 
-/* What blocks that share a row leave (stream.cuh). */
-static inline double *parts_behind(const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o)
+/* What teams leave (teams.cuh). */
+static inline double *teams_behind(const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o)
 {
     return a.scratch + SS_SCRATCH_HEAD + (o.summed ? g.rows + o.blocks * SS_PER_BLOCK : 0);
 }

@@ -31,12 +31,14 @@
 #include "cuda/terms.cuh"
 #include "cuda/float_pair.cuh"
 #include "cuda/float_terms.cuh"
+#include "cuda/parts.cuh"
+#include "cuda/teams.cuh"
 #include "cuda/stream.cuh"
 #include "cuda/rows.cuh"
 
 /* threads: the most of a block. blocks: the fewest that shall run at once on a multiprocessor, which bounds the
-   registers. x and y: the arrays. more: partial sums of rows that
-   several blocks share, or a second argument. */
+   registers. x and y: the arrays. more: what teams leave
+   of the rows that they share, or a second argument. */
 #define SS_KERNEL(name, threads, blocks, body) \
     extern "C" __global__ void __launch_bounds__(threads, blocks) \
         name(const char *x, char *y, void *more, const __grid_constant__ ss_geometry g) \

@@ -219,20 +219,14 @@ static inline ss_row_sum sum_for_label(const ss_geometry &g, ss_place at, const 
         g, at, n, join_parts<real, SS_CROSS_ENTROPY, LANES>(part), emptied_by(group<LANES>::size(), n));
 }
 
-/* Puts the loss of the group's row, and returns the slope. sum(row, at, label): the sum for the label. */
-template <class T, int LANES, class F>
-static inline ss_slope put_loss(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
-                                const ss_loss_options &o, F sum)
+/* Puts the loss of a row, if it is `here`, from its sum, and returns the slope. */
+template <class T, int LANES>
+static inline ss_slope put_loss(ss_place at, int64_t row, int here, const ss_row_label &label, const ss_row_sum &its,
+                                char *y, const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o)
 {
-    const int64_t row = group<LANES>::row();
-    const int here = row < g.rows;
-    const ss_place at = place_of(g, x, y, here ? row : 0);
-    ss_row_label mine = {0, 0.0, 0};
-    if (here) mine = label_of_row(a, o, g.n, row);
-    const ss_row_sum its = sum(row, at, mine);
     const vpair scale = scale_of(a, o);
     ss_slope found;
-    const double item = loss_of_row<T>(&g, at.x, &o, &its, &mine, &scale, y != NULL, &found);
+    const double item = loss_of_row<T>(&g, at.x, &o, &its, &label, &scale, y != NULL, &found);
     const ss_slope by = found; /* in registers again */
     if (here && group<LANES>::rank() == 0) put_item<T>(a, o, row, item, by.kind == SS_ANEW);
     return by;
@@ -243,44 +237,42 @@ template <class T, int LANES, int CHUNKS>
 static inline void label_stream(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
                                 const ss_loss_options &o)
 {
-    const ss_slope by = put_loss<T, LANES>(x, y, a, g, o, [&](int64_t, ss_place at, const ss_row_label &label) {
-        return sum_for_label<T, LANES, CHUNKS>(g, at, label);
-    });
     const int64_t row = group<LANES>::row();
-    if (row < g.rows && y && by.kind != SS_ANEW) write_slopes<T, LANES, 2>(g, place_of(g, x, y, row), 0, g.n, by);
+    const int here = row < g.rows;
+    const ss_place at = place_of(g, x, y, here ? row : 0);
+    ss_row_label mine = {0, 0.0, 0};
+    if (here) mine = label_of_row(a, o, g.n, row);
+    const ss_row_sum its = sum_for_label<T, LANES, CHUNKS>(g, at, mine);
+    const ss_slope by = put_loss<T, LANES>(at, row, here, mine, its, y, a, g, o);
+    if (here && y && by.kind != SS_ANEW) write_slopes<T, LANES, 2>(g, at, 0, g.n, by);
 }
 
-/* Three launches, as in stream.cuh; two where there is no gradient. */
+/* One launch: rows that teams share; nobody waits where there is no gradient. */
 template <class T, int LANES, int CHUNKS>
-static inline void label_parts_sum(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
-                                   const ss_loss_options &o)
+static inline void label_teams(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
+                               const ss_loss_options &o)
 {
-    const int64_t row = group<LANES>::row();
-    const int wanted = row < g.rows && label_of_row(a, o, g.n, row).weight != 0.0;
-    parts_sum<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(x, y, parts_behind(a, g, o), g, wanted);
-}
-
-template <class T, int LANES, int CHUNKS>
-static inline void label_parts_conclude(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
-                                        const ss_loss_options &o)
-{
-    double *parts = parts_behind(a, g, o);
-    const ss_slope by = put_loss<T, LANES>(x, y, a, g, o, [&](int64_t row, ss_place at, const ss_row_label &label) {
-        return join_blocks<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(g, at, row, length_for_label(g, label), parts);
-    });
-    const int64_t row = group<LANES>::row();
-    if (row < g.rows && y && group<LANES>::rank() == 0) *end_of<ss_slope>(parts, g, row) = by;
-}
-
-template <class T, int LANES>
-static inline void label_parts_write(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
-                                     const ss_loss_options &o)
-{
-    const int64_t row = group<LANES>::row();
-    if (row >= g.rows) return;
-    const ss_stretch mine = stretch_of_block(g);
-    const ss_slope by = *end_of<ss_slope>(parts_behind(a, g, o), g, row);
-    if (by.kind != SS_ANEW) write_slopes<T, LANES, 2>(g, place_of(g, x, y, row), mine.first, mine.last, by);
+    typedef typename T::real real;
+    enum { WRITTEN = sizeof(typename T::stored) == 2 ? 1 : 2 }; /* more take too many registers */
+    const ss_team<real, LANES> team(g, teams_behind(a, g, o));
+    for (int64_t place = team.first(); place < team.places(); place += team.step()) {
+        const int64_t row = group<LANES>::row_in(place);
+        const int here = row < g.rows;
+        const ss_place at = place_of(g, x, y, here ? row : 0);
+        ss_row_label label = {0, 0.0, 0};
+        if (here) label = label_of_row(a, o, g.n, row);
+        const ss_stretch mine = team.stretch();
+        const int64_t last = label.weight != 0.0 ? mine.last : mine.first;
+        const partial<real> sum = join_parts<real, SS_CROSS_ENTROPY, LANES>(
+            read_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(g, at.x, mine.first, last, 0.0));
+        const auto conclude_label = [&](partial<real> all) {
+            const ss_row_sum its = conclude_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(
+                g, at, length_for_label(g, label), all, (double)g.emptied);
+            return put_loss<T, LANES>(at, row, here, label, its, y, a, g, o);
+        };
+        const ss_slope by = team.template meet<SS_CROSS_ENTROPY, ss_slope>(sum, here, y != NULL, conclude_label);
+        if (here && y && by.kind != SS_ANEW) write_slopes<T, LANES, WRITTEN>(g, at, mine.first, mine.last, by);
+    }
 }
 
 /* ---- rows in registers, the common case ---- */

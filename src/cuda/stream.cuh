@@ -2,19 +2,7 @@
    Rows that do not fit into registers: each thread sums as it reads, at the scale of what it has met so far, and
    sums at different scales are joined by exact shifts. The row is read again, mostly from the second-level cache, to
    be written. A row is one block's (long rows) or one column's of a block (panels: neighbouring rows are neighbours
-   in memory), or is shared by `parts` blocks: they leave partial sums, a second launch concludes, a third writes. (A
-   block could do both, were it not that to conclude may mean to read the whole row again, over which other blocks
-   write if y is x.) */
-
-template <class real> struct ss_peaks {
-    real first, second; /* the two largest elements; equal if the largest occurs twice */
-};
-
-template <class real> static inline ss_peaks<real> join_peaks(ss_peaks<real> a, ss_peaks<real> b)
-{
-    ss_peaks<real> c = {larger(a.first, b.first), larger(larger(a.second, b.second), smaller(a.first, b.first))};
-    return c;
-}
+   in memory), or is shared by several blocks, a team. */
 
 /* Results of a thread's elements: result(v, &certain). Items that are not certain are computed by what again() returns,
    one after the other: registers for one are enough. */
@@ -68,13 +56,6 @@ static inline void write_items(const ss_geometry &g, ss_place at, const items<T,
             };
         });
 }
-
-/* Part of a row: its largest element, and a sum of terms at the scale of `bound`, the largest element in it (-inf:
-   nothing). For softmax that is all terms, else all but one peak. */
-template <class real> struct partial {
-    real peak, bound;
-    vpair total; /* times 2^-exponent of e^bound */
-};
 
 /* The sum of one thread: elements [first, last) of the row that fall to it, minus shift. */
 template <class T, int OPERATION, int LANES, int CHUNKS>
@@ -138,37 +119,6 @@ static inline partial<typename T::real> read_part(const ss_geometry &g, const ch
     sum.total = arithmetic<double>::join(sum.total, A::pair(A::end(&running)));
     if (unordered) sum.peak = (real)NAN;
     return sum;
-}
-
-/* The sums of all threads of the group as one. Beside the largest of their peaks, a smaller one joins the sum. */
-template <class real, int OPERATION, int LANES> static inline partial<real> join_parts(partial<real> mine)
-{
-    typedef arithmetic<real> A;
-    typedef group<LANES> lanes;
-    enum { REST = SS_HAS_REST(OPERATION) };
-    const int unordered = lanes::reduce((int)(mine.peak != mine.peak), [](int a, int b) { return a | b; });
-    ss_peaks<real> top = {mine.peak, -(real)INFINITY};
-    top = lanes::reduce(top, join_peaks<real>);
-    partial<real> all = {top.first, lanes::reduce(mine.bound, [](real a, real b) { return larger(a, b); }), {0.0, 0.0}};
-    if (REST && top.second > all.bound) all.bound = top.second;
-    if (unordered) all.peak = (real)NAN;
-    const int usable = in_range(all.peak, all.bound);
-    const double bound = usable ? (double)all.bound : 0.0, exponent = ss_exponent(bound);
-    vpair total = {0.0, 0.0};
-    if (usable && in_range(mine.peak, mine.bound))
-        total = ss_pair_shift(mine.total, v_sub(ss_exponent((double)mine.bound), exponent));
-    const double lowest = bound - 500.0; /* where the low part of a term is still a normal number */
-    const vi scale = ss_scale_bits(exponent, 0);
-    if (REST) {
-        const double peak = (double)smaller(top.second, mine.peak);
-        total = arithmetic<double>::join(total, A::pair(A::term(usable ? v_max(lowest, peak) : 0.0, scale)));
-    }
-    all.total = A::pair(lanes::reduce(A::of_pair(total), A::join));
-    if (REST) {
-        const vpair extra = A::pair(A::term(usable ? v_max(lowest, (double)top.second) : 0.0, scale));
-        all.total = ss_pair_sub(all.total, extra);
-    }
-    return all;
 }
 
 /* The whole row again, minus shift: x - peak is exact where it matters. */
@@ -281,79 +231,26 @@ static inline void stream(const char *x, char *y, const ss_geometry &g)
         write_value<T>(at.y, sum);
 }
 
-/* Three launches. `parts` holds what the blocks leave: a partial sum for each block and row, then what each row's last
-   launch has to know of it, in SS_PER_PART and SS_PER_ROW doubles. */
-enum { SS_PER_PART = 4, SS_PER_ROW = 10 };
-
-template <class real> static inline partial<real> *part_of(double *parts, const ss_geometry &g, int block, int64_t row)
-{
-    static_assert(sizeof(partial<real>) <= SS_PER_PART * sizeof(double), "it takes its place");
-    return (partial<real> *)(parts + (block * g.rows + row) * SS_PER_PART);
-}
-
-template <class A> static inline A *end_of(double *parts, const ss_geometry &g, int64_t row)
-{
-    static_assert(sizeof(A) <= SS_PER_ROW * sizeof(double), "it takes its place");
-    return (A *)(parts + g.parts * g.rows * SS_PER_PART + row * SS_PER_ROW);
-}
-
-/* Elements of a row that are this block's: [first, last). */
-typedef struct {
-    int64_t first, last;
-} ss_stretch;
-
-static inline ss_stretch stretch_of_block(const ss_geometry &g)
-{
-    const int64_t first = blockIdx.y * g.share, last = first + g.share;
-    const ss_stretch mine = {first, last < g.n ? last : g.n};
-    return mine;
-}
-
-/* `wanted`: the row's sum is, else nothing is read. */
+/* One launch: rows that teams share. */
 template <class T, int OPERATION, int LANES, int CHUNKS>
-static inline void parts_sum(const char *x, char *y, double *parts, const ss_geometry &g, int wanted = 1)
+static inline void stream_in_teams(const char *x, char *y, double *scratch, const ss_geometry &g)
 {
     typedef typename T::real real;
-    const int64_t row = group<LANES>::row();
-    const int here = row < g.rows;
-    const ss_place at = place_of(g, x, y, here ? row : 0);
-    const ss_stretch mine = stretch_of_block(g);
-    const partial<real> sum = join_parts<real, OPERATION, LANES>(
-        read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, mine.first, here && wanted ? mine.last : mine.first, 0.0));
-    if (here && group<LANES>::rank() == 0) *part_of<real>(parts, g, blockIdx.y, row) = sum;
-}
-
-/* The sum of a row of n elements, or of none, from what its blocks have left; at least as many threads as those. */
-template <class T, int OPERATION, int LANES, int CHUNKS>
-static inline ss_row_sum join_blocks(const ss_geometry &g, ss_place at, int64_t row, int64_t n, double *parts)
-{
-    typedef typename T::real real;
-    partial<real> sum = {-(real)INFINITY, -(real)INFINITY, {0.0, 0.0}};
-    if (n > 0 && group<LANES>::rank() < g.parts) sum = *part_of<real>(parts, g, group<LANES>::rank(), row);
-    return conclude_part<T, OPERATION, LANES, CHUNKS>(g, at, n, join_parts<real, OPERATION, LANES>(sum),
-                                                      (double)g.emptied);
-}
-
-template <class T, int OPERATION, int LANES, int CHUNKS>
-static inline void parts_conclude(const char *x, char *y, double *parts, const ss_geometry &g)
-{
-    const int64_t row = group<LANES>::row();
-    const int here = row < g.rows;
-    const ss_place at = place_of(g, x, y, here ? row : 0);
-    const ss_row_sum end = join_blocks<T, OPERATION, LANES, CHUNKS>(g, at, row, here ? g.n : 0, parts);
-    if (!here || group<LANES>::rank() != 0) return;
-    if (SS_REDUCES(OPERATION))
-        write_value<T>(at.y, end);
-    else
-        *end_of<ss_row_sum>(parts, g, row) = end;
-}
-
-template <class T, int OPERATION, int LANES>
-static inline void parts_write(const char *x, char *y, double *parts, const ss_geometry &g)
-{
-    const int64_t row = group<LANES>::row();
-    if (row >= g.rows) return;
-    const ss_stretch mine = stretch_of_block(g);
-    const ss_row_sum end = *end_of<ss_row_sum>(parts, g, row);
-    write_part<T, OPERATION, LANES, 2>(g, place_of(g, x, y, row), mine.first, mine.last, end);
+    enum { WAIT = !SS_REDUCES(OPERATION) };
+    const ss_team<real, LANES> team(g, scratch);
+    for (int64_t place = team.first(); place < team.places(); place += team.step()) {
+        const int64_t row = group<LANES>::row_in(place);
+        const int here = row < g.rows;
+        const ss_place at = place_of(g, x, y, here ? row : 0);
+        const ss_stretch mine = team.stretch();
+        const partial<real> sum = join_parts<real, OPERATION, LANES>(
+            read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, mine.first, here ? mine.last : mine.first, 0.0));
+        const ss_row_sum end = team.template meet<OPERATION, ss_row_sum>(sum, here, WAIT, [&](partial<real> all) {
+            const ss_row_sum its =
+                conclude_part<T, OPERATION, LANES, CHUNKS>(g, at, here ? g.n : 0, all, (double)g.emptied);
+            if (!WAIT && here && group<LANES>::rank() == 0) write_value<T>(at.y, its);
+            return its;
+        });
+        if (WAIT && here) write_part<T, OPERATION, LANES, 2>(g, at, mine.first, mine.last, end);
+    }
 }

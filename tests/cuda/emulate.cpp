@@ -40,12 +40,17 @@ static void one_thread_with_options(void)
     ((option_kernel)job.kernel)(job.x, job.y, (const char *)job.more, job.g, job.options);
 }
 
+/* Whether all blocks of the launches that follow run at once. */
+extern "C" int together;
+int together = 0;
+
 static void run_grid(unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y)
 {
     gridDim = {grid, grid_y, 1};
     blockDim = {block_x, block_y, 1};
-    for (blockIdx.y = 0; blockIdx.y < grid_y; blockIdx.y++)
-        for (blockIdx.x = 0; blockIdx.x < grid; blockIdx.x++) run_block(block_x * block_y);
+    threads_of_block = block_x * block_y;
+    const unsigned step = together ? grid * grid_y : 1;
+    for (unsigned first = 0; first < grid * grid_y; first += step) run_blocks(first, step);
 }
 
 extern "C" void launch(void *kernel, unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y, const char *x,

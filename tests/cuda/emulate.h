@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Enough of CUDA for g++ to run the kernels of src/cuda on the CPU, bit for bit: every thread of a block is a fiber
-   that runs until it waits for others. Blocks run one after the other, so `__shared__` is static storage.
+   that runs until it waits for others. Blocks run one after the other, or, where they have to run together, until they
+   end or wait for another block; then nothing in `__shared__`, which is static storage, may still be needed.
    makecontext makes a fiber's stack; from then on _setjmp and _longjmp switch, which need no system call. */
 #ifndef EMULATE_H
 #define EMULATE_H
@@ -59,15 +60,15 @@ static inline uint16_t float_to_half(float value)
 
 /* ---- fibers ---- */
 
-enum { MOST_THREADS = 1024, STACK = 1 << 16 };
+enum { MOST_THREADS = 1 << 14, STACK = 1 << 16 }; /* of all blocks that run together */
 
 struct fiber {
     ucontext_t context;
     jmp_buf place;
-    int started, waiting, done; /* waiting: for every live fiber of `with` to wait as well */
+    int started, waiting, idle, done; /* waiting: for every live fiber that waits with it. idle: for another block */
     unsigned first, count;
     unsigned long long said;
-    dim3 index;
+    dim3 index, block;
 };
 static fiber fibers[MOST_THREADS];
 static char *stacks;
@@ -75,6 +76,7 @@ static ucontext_t outside;
 static jmp_buf scheduler;
 static int current;
 static void (*body_of_block)(void);
+static unsigned threads_of_block;
 
 static unsigned long long heard[MOST_THREADS];
 
@@ -113,51 +115,82 @@ static void resume(fiber *one)
     swapcontext(&outside, &one->context);
 }
 
-static void run_block(unsigned threads)
+/* Runs the fibers [first, last) of a block until they are done or idle; returns whether any has moved. */
+static int run_block(unsigned first, unsigned last)
 {
-    if (!stacks) stacks = (char *)malloc((size_t)MOST_THREADS * STACK);
-    for (unsigned i = 0; i < threads; i++) {
-        fibers[i].started = fibers[i].waiting = fibers[i].done = 0;
-        fibers[i].index = {i % blockDim.x, i / blockDim.x, 0};
-        getcontext(&fibers[i].context);
-        fibers[i].context.uc_stack.ss_sp = stacks + (size_t)i * STACK;
-        fibers[i].context.uc_stack.ss_size = STACK;
-        makecontext(&fibers[i].context, enter, 0);
-    }
-    for (unsigned left = threads; left > 0;) {
-        int moved = 0;
-        for (unsigned i = 0; i < threads; i++) {
-            if (fibers[i].done || fibers[i].waiting) continue;
+    int ever = 0;
+    for (unsigned i = first; i < last; i++) fibers[i].idle = 0;
+    for (int moved = 1; moved;) {
+        moved = 0;
+        for (unsigned i = first; i < last; i++) {
+            if (fibers[i].done || fibers[i].waiting || fibers[i].idle) continue;
             current = (int)i;
             threadIdx = fibers[i].index;
+            blockIdx = fibers[i].block;
             resume(&fibers[i]);
-            moved = 1;
-            left -= (unsigned)fibers[i].done;
+            moved |= !fibers[i].idle;
         }
-        for (unsigned i = 0; i < threads; i++) {
+        for (unsigned i = first; i < last; i++) {
             if (fibers[i].done || !fibers[i].waiting || !may_go(&fibers[i])) continue;
-            const unsigned first = fibers[i].first, count = fibers[i].count;
-            for (unsigned j = first; j < first + count; j++) {
+            const unsigned with = fibers[i].first, count = fibers[i].count;
+            for (unsigned j = with; j < with + count; j++) {
                 heard[j] = fibers[j].said;
                 fibers[j].waiting = 0;
             }
             moved = 1;
         }
-        if (!moved) {
-            fprintf(stderr, "the threads of a block wait for each other\n");
+        ever |= moved;
+    }
+    return ever;
+}
+
+/* Runs blocks [first, first + count) of a grid together. */
+static void run_blocks(unsigned first, unsigned count)
+{
+    const unsigned all = count * threads_of_block;
+    if (all > MOST_THREADS) {
+        fprintf(stderr, "too many threads to run together\n");
+        abort();
+    }
+    if (!stacks) stacks = (char *)malloc((size_t)MOST_THREADS * STACK);
+    for (unsigned i = 0; i < all; i++) {
+        const unsigned rank = i % threads_of_block, block = first + i / threads_of_block;
+        fibers[i].started = fibers[i].waiting = fibers[i].done = 0;
+        fibers[i].index = {rank % blockDim.x, rank / blockDim.x, 0};
+        fibers[i].block = {block % gridDim.x, block / gridDim.x, 0};
+        getcontext(&fibers[i].context);
+        fibers[i].context.uc_stack.ss_sp = stacks + (size_t)i * STACK;
+        fibers[i].context.uc_stack.ss_size = STACK;
+        makecontext(&fibers[i].context, enter, 0);
+    }
+    for (int left = 1; left;) {
+        int moved = left = 0;
+        for (unsigned i = 0; i < all; i += threads_of_block) moved |= run_block(i, i + threads_of_block);
+        for (unsigned i = 0; i < all; i++) left |= !fibers[i].done;
+        if (left && !moved) {
+            fprintf(stderr, "threads wait for each other\n");
             abort();
         }
     }
 }
 
-static inline void __syncthreads() { meet(0, blockDim.x * blockDim.y, 0); }
+/* For another block. */
+static inline void SS_RELAX()
+{
+    fibers[current].idle = 1;
+    if (!_setjmp(fibers[current].place)) _longjmp(scheduler, 1);
+}
+static inline void __threadfence() {}
+
+static inline unsigned first_of_block() { return (unsigned)current / threads_of_block * threads_of_block; }
+static inline void __syncthreads() { meet(first_of_block(), threads_of_block, 0); }
 static inline int __syncthreads_or(int flag)
 {
-    const unsigned threads = blockDim.x * blockDim.y;
-    meet(0, threads, flag != 0);
+    const unsigned first = first_of_block();
+    meet(first, threads_of_block, flag != 0);
     int any = 0;
-    for (unsigned i = 0; i < threads; i++) any |= !fibers[i].done && heard[i];
-    meet(0, threads, 0); /* nobody speaks again before all have heard */
+    for (unsigned i = first; i < first + threads_of_block; i++) any |= !fibers[i].done && heard[i];
+    meet(first, threads_of_block, 0); /* nobody speaks again before all have heard */
     return any;
 }
 static inline unsigned first_of(unsigned mask) { return current / 32 * 32 + (unsigned)__builtin_ctz(mask); }
@@ -171,6 +204,7 @@ static inline unsigned __shfl_xor_sync(unsigned mask, unsigned value, int step)
     return other;
 }
 template <class T> static inline T atomicAdd(T *to, T value) { T old = *to; *to += value; return old; }
+template <class T> static inline T atomicExch(T *to, T value) { T old = *to; *to = value; return old; }
 template <class T> static inline T atomicMin(T *to, T value) { T old = *to; if (value < old) *to = value; return old; }
 
 #endif
