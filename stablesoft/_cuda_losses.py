@@ -15,7 +15,7 @@ from . import _cuda
 from ._cuda import CROSS_ENTROPY, DIMS, SIGMOID, Launch
 
 _FLAGS = ("ignores", "ignored", "label_bytes", "weight_single", "weighs", "summed", "counted", "blocks")
-_NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo")
+_NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo", "least", "most")
 # ss_loss_options of src/cuda/items.cuh
 OPTIONS = np.dtype(
     [(name, np.int64) for name in _FLAGS]
@@ -86,11 +86,13 @@ def plan_sigmoid(dtype, shape, steps, aligned, **options):
     given = [place for place, one in enumerate(steps, 1) if one is not None]
     flat = len(dims) == 1 and all(dims[0][place] == size for place in given)
     vector = aligned and flat and count * size % 16 == 0
-    each = _cuda.MOST_THREADS * (16 // size)
-    grid = -(-count // each)
+    grid = -(-count // (_cuda.MOST_THREADS * (16 // size)))
     if options["summed"]:
         grid = min(grid, MOST_SUMMING)
-    launches = [Launch(f"{SIGMOID}_{dtype}", (grid, 1), (_cuda.MOST_THREADS, 1))]
+    each = (grid, 1), (_cuda.MOST_THREADS, 1)
+    launches = [Launch(f"{SIGMOID}_{dtype}", *each)]
+    if options.get("counted") and steps[4] is not None:
+        launches.insert(0, Launch(f"{SIGMOID}_{dtype}_count", *each))
     if options["summed"]:
         launches.append(Launch(f"{SIGMOID}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
     kept = [(length, logits, gradient) for length, logits, _, _, _, gradient, _ in dims]
@@ -98,12 +100,13 @@ def plan_sigmoid(dtype, shape, steps, aligned, **options):
     filled = _options(blocks=grid if options["summed"] else 0, **options)
     for place, name in ((3, "weight_steps"), (4, "positive_steps")):
         filled[name][: len(dims)] = [dim[place] for dim in dims]
-    return LossPlan(tuple(launches), geometry, filled, SCRATCH_HEAD + PER_BLOCK * grid if options["summed"] else 0)
+    scratch = SCRATCH_HEAD + (PER_BLOCK + 1) * grid if options["summed"] else 0  # the last one for counts
+    return LossPlan(tuple(launches), geometry, filled, scratch)
 
 
 def _options(factor=1.0, divisor=1.0, **fields):
     options = np.zeros((), OPTIONS)
-    options["cap"] = math.inf
+    options["cap"], options["least"], options["most"] = math.inf, math.nan, math.nan
     for name, value in fields.items():
         options[name] = value
     options["factor"], options["divisor"] = factor, divisor

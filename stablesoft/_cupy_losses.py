@@ -125,7 +125,7 @@ def _sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, red
     return sigmoid(logits, targets, weight=weight, positive=pos_weight, reduction=reduction, return_grad=return_grad)
 
 
-def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor=1.0, divisor=None):
+def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor=1.0, divisor=None, ignored=None):
     """Sigmoid cross-entropy, as `cross_entropy` is the other; the parameters are those of _loss_answers."""
     dtype = _cupy._DTYPES.get(logits.dtype.char)
     if dtype is None or logits.size == 0 or type(return_grad) is not bool or reduction not in REDUCTIONS:
@@ -135,7 +135,7 @@ def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor
     for one in arrays:
         if type(one) is not cupy.ndarray or one.dtype != logits.dtype or one.data.device_id != device:
             return None
-    if targets.shape != logits.shape:
+    if targets.shape != logits.shape or (ignored is not None and ignored[0].dtype != logits.dtype):
         return None
     spread = []
     for one in (weight, positive):
@@ -147,11 +147,15 @@ def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor
                 return None
             one = cupy.broadcast_to(one, logits.shape)
         spread.append(one)
+    options = {"summed": reduction != "none", "factor": factor, "counted": False}
+    if ignored is not None:
+        options["least"], options["most"] = ignored[1:]
+        options["counted"] = reduction == "mean" and divisor is None
     if reduction != "mean":
         divisor = 1.0
     elif divisor is None:
         divisor = float(logits.size)
-    options = (reduction != "none", factor, divisor)
+    options["divisor"] = divisor
     if runtime.getDevice() == device:
         return _run_sigmoid(logits, targets, *spread, dtype, return_grad, options)
     with logits.device:
@@ -159,17 +163,16 @@ def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor
 
 
 def _run_sigmoid(x, targets, weight, positive, dtype, return_grad, options):
-    summed, factor, divisor = options
+    summed = options["summed"]
     gradient = _empty_like(x) if return_grad else None
     value = cupy.empty(() if summed else x.shape, x.dtype)
     arrays = (x, targets, weight, positive, gradient, None if summed else value)
     steps = tuple(None if one is None else one.strides for one in arrays)
     aligned = all(one is None or one.data.ptr % 16 == 0 for one in arrays)
-    key = ("sigmoid_cross_entropy", dtype, x.shape, steps, aligned, options, x.data.device_id)
+    key = ("sigmoid_cross_entropy", dtype, x.shape, steps, aligned, *options.items(), x.data.device_id)
     call = _cupy._plans.get(key)
     if call is None:
-        call = _remember(key, _cuda_losses.plan_sigmoid(dtype, x.shape, steps, aligned, summed=summed, factor=factor,
-                                                        divisor=divisor))  # fmt: skip
+        call = _remember(key, _cuda_losses.plan_sigmoid(dtype, x.shape, steps, aligned, **options))
     if call is None:
         return None
     _launch(call, x, gradient, targets, weight, positive, value)

@@ -83,26 +83,29 @@ def _answer_softmax(xp, x, axis, labels, targets, *, ignored, reduction, return_
 
 
 def answer_sigmoid(xp, x, t, hidden, missing, *, reduction, return_grad, weight=None, positive=None, focal=False,
-                   alpha=math.nan, gamma=0.0, factor=1.0, divisor=None, counts=None):
+                   alpha=math.nan, gamma=0.0, factor=1.0, divisor=None, ignored=None):
     """Answer any sigmoid loss from arguments in normal form, with the parameters of the same names as above.
 
-    What does not count costs nothing, and the mean does not know of it: `counts` is boolean in the shape of x, None
-    where all do. What is masked does not count. Weights and targets have the shape of x.
+    What does not count costs nothing, and the mean does not know of it: what is masked, and where in `ignored`, (array,
+    least, most), an element lies between those two. Arrays have the shape of x.
     """
+    result = counts = None
     mask = either(hidden, missing)
+    if is_cupy_namespace(xp) and not focal:
+        from . import _cupy_losses  # imports CuPy
+
+        result = _cupy_losses.sigmoid(x, t, weight=weight, positive=positive, reduction=reduction, factor=factor,
+                                      return_grad=return_grad, divisor=divisor, ignored=ignored)  # fmt: skip
+    if result is None and ignored is not None:
+        values, least, most = ignored
+        counts = ~((values >= least) & (values <= most))
     if mask is not None:
         counts = np.asarray(~mask if counts is None else counts & ~mask)  # ~ makes a scalar of a 0-d array
-    result = None
     if compiled(xp, x):
         if divisor is None:
             divisor = float(x.size if counts is None else np.count_nonzero(counts))
         result = _native.sigmoid_loss(x, t, weight, positive, counts, focal, alpha, gamma, factor, divisor, reduction,
                                       return_grad)  # fmt: skip
-    elif is_cupy_namespace(xp) and counts is None and not focal:
-        from . import _cupy_losses  # imports CuPy
-
-        result = _cupy_losses.sigmoid(x, t, weight=weight, positive=positive, reduction=reduction,
-                                      return_grad=return_grad, factor=factor, divisor=divisor)  # fmt: skip
     if result is None:
         with np.errstate(all="ignore"):
             result = sigmoid_definition(xp, x, t, weight=weight, positive=positive, counts=counts, focal=focal,

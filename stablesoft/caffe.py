@@ -256,9 +256,9 @@ def sigmoid_cross_entropy_loss(
     missing = None if missing is None else missing.reshape(x.shape)
     # Without anything that counts the loss is 0, whatever it is divided by.
     divisor = {"full": float(math.prod(x.shape)), "valid": None, "batch_size": float(x.shape[0]), "none": 1.0}[mode]
-    counts = None if ignored is None else _other_than(targets, ignored)
-    result = answer_sigmoid(xp, x, as_real(xp, targets, x, "target"), hidden, missing, reduction="mean",
-                            return_grad=return_grad, factor=factor, divisor=divisor, counts=counts)  # fmt: skip
+    t = as_real(xp, targets, x, "target")
+    result = answer_sigmoid(xp, x, t, hidden, missing, reduction="mean", return_grad=return_grad, factor=factor,
+                            divisor=divisor, ignored=_without_fraction(xp, targets, t, ignored))  # fmt: skip
     return cast_back(xp, result, dtype)
 
 
@@ -294,12 +294,18 @@ def _as_beside(xp, values, name, x, shape):
     return array if is_kind(xp, array.dtype, "integral") else as_logits(array, name)[1]
 
 
-def _other_than(targets, ignored):
-    """False where a target without its fraction is the ignored one."""
-    t = as_logits(targets, "target")[1]
+def _without_fraction(xp, targets, t, ignored):
+    """Targets, and between which two of them they are the ignored one without its fraction; `t`: as the loss has them.
+
+    None without an ignored one.
+    """
+    if ignored is None:
+        return None
+    # Small integers are nothing else in another type.
+    if not (is_kind(xp, targets.dtype, "integral") and abs(ignored) < 2**24):
+        t = as_logits(targets, "target")[1]
     dtype = t.dtype if type(t) is np.ndarray else np.dtype(dtype_name(t.dtype))
-    first, last = _truncated_to(ignored, dtype.type)
-    return ~((t >= first) & (t <= last))
+    return t, *_truncated_to(ignored, dtype.type)
 
 
 @functools.lru_cache

@@ -95,9 +95,12 @@ def test_caffe(kind, normalization):
             got = caffe.softmax_with_loss(cupy.asarray(x), cupy.asarray(label), **named)
             assert_same_results(got, caffe.softmax_with_loss(x, label, **named), named)
     t = random.uniform(0, 1, x.shape).astype(kind)
-    named = {"normalization": normalization, "return_grad": True, "loss_weight": 0.3}
-    got = caffe.sigmoid_cross_entropy_loss(cupy.asarray(x), cupy.asarray(t), **named)
-    assert_same_results(got, caffe.sigmoid_cross_entropy_loss(x, t, **named), named)
+    t[:, ::3] = 255
+    for target, options in ((t, {}), (t, {"ignore_label": 255}), (t.astype("int32"), {"ignore_label": 255})):
+        for return_grad in (False, True):
+            named = {**options, "normalization": normalization, "return_grad": return_grad, "loss_weight": 0.3}
+            got = caffe.sigmoid_cross_entropy_loss(cupy.asarray(x), cupy.asarray(target), **named)
+            assert_same_results(got, caffe.sigmoid_cross_entropy_loss(x, target, **named), named)
 
 
 def test_images(dtype):

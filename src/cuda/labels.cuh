@@ -98,9 +98,9 @@ static inline void count_labels(const ss_loss_arrays &a, const ss_geometry &g, c
         }
     }
     if (threadIdx.x != 0) return;
-    const double scale = divisor == 0.0 ? 0.0 : v_div(o.factor, divisor);
-    a.scratch[SS_SCALE_HI] = scale;
-    a.scratch[SS_SCALE_LO] = divisor == 0.0 ? 0.0 : v_div(-v_fma(scale, divisor, -o.factor), divisor);
+    const vpair scale = quotient_of(o.factor, divisor);
+    a.scratch[SS_SCALE_HI] = scale.hi;
+    a.scratch[SS_SCALE_LO] = scale.lo;
     a.scratch[SS_DIVISOR] = divisor;
     a.scratch[SS_WEIGHT_POWER] = power;
 }
