@@ -9,6 +9,7 @@ import numpy as np
 from array_api_compat import is_cupy_namespace
 
 from . import _native
+from ._arrays import cast, dtype_name
 from ._loss_arguments import check_labels, compiled, kernel_labels
 from ._loss_definitions import sigmoid_definition, softmax_definition
 from ._loss_masks import either, join, masked_softmax_loss
@@ -74,12 +75,18 @@ def _answer_softmax(xp, x, axis, labels, targets, *, ignored, reduction, return_
     if result is None and labels is not None:
         check_labels(xp, labels, x.shape[axis], ignored, name, given)
     if result is None:
+        x = _widened(xp, x)
         with np.errstate(all="ignore"):  # infinities, NaN and underflow are answers here, not accidents
             result = softmax_definition(
                 xp, x, axis, labels, targets, weight=weight, ignored=ignored, smoothing=smoothing, z_loss=z_loss,
                 gamma=gamma, factor=factor, divisor=divisor, cap=cap, reduction=reduction, weighs=weighs,
                 return_grad=return_grad)  # fmt: skip
     return result
+
+
+def _widened(xp, x):
+    """Halves as float32, in which they are computed."""
+    return cast(xp, x, xp.float32) if dtype_name(x.dtype) == "float16" else x
 
 
 def answer_sigmoid(xp, x, t, hidden, missing, *, reduction, return_grad, weight=None, positive=None, focal=False,
@@ -96,8 +103,10 @@ def answer_sigmoid(xp, x, t, hidden, missing, *, reduction, return_grad, weight=
 
         result = _cupy_losses.sigmoid(x, t, weight=weight, positive=positive, reduction=reduction, factor=factor,
                                       return_grad=return_grad, divisor=divisor, ignored=ignored)  # fmt: skip
+    if result is None:
+        x, t = _widened(xp, x), _widened(xp, t)
     if result is None and ignored is not None:
-        values, least, most = ignored
+        values, (least, most) = _widened(xp, ignored[0]), ignored[1:]
         counts = ~((values >= least) & (values <= most))
     if mask is not None:
         counts = np.asarray(~mask if counts is None else counts & ~mask)  # ~ makes a scalar of a 0-d array

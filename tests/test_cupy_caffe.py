@@ -11,9 +11,10 @@ from test_cupy_emulated import device, hosted, pytestmark, same_loss  # noqa: E4
 from stablesoft import caffe  # noqa: E402
 
 NORMALIZATIONS = pytest.mark.parametrize("normalization", caffe.NORMALIZATIONS)
+KINDS = pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
 
 
-@pytest.mark.parametrize("kind", ["float32", "float64"])
+@KINDS
 @NORMALIZATIONS
 def test_caffe(device, kind, normalization):  # noqa: F811
     """Caffe's softmax layer: its four divisors, the largest loss, the factor of the gradient, its shapes of labels."""
@@ -36,7 +37,7 @@ def test_caffe(device, kind, normalization):  # noqa: F811
     assert len(device.made) == 3
 
 
-@pytest.mark.parametrize("kind", ["float32", "float64"])
+@KINDS
 @NORMALIZATIONS
 def test_caffe_sigmoid(device, kind, normalization):  # noqa: F811
     random = np.random.default_rng(8)

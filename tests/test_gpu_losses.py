@@ -224,6 +224,13 @@ def test_empty():
         assert float(loss) == 0.0
         assert gradient.shape == (0, 3)
     assert float(stablesoft.sigmoid_cross_entropy(cupy.empty((0, 2)), cupy.empty((0, 2)))) == 0.0
+    halves = cupy.empty((0, 2), "float16")
+    for loss in (
+        caffe.sigmoid_cross_entropy_loss(halves, halves, ignore_label=0),
+        caffe.softmax_with_loss(halves, cupy.empty(0, int)),
+    ):
+        assert float(loss) == 0.0
+        assert loss.dtype == "float16"
 
 
 @pytest.mark.skipif(DEVICES < 2, reason="one CUDA device only")
