@@ -27,7 +27,9 @@ _COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp w
 UNARY = ("expit", "log_expit", "softplus", "logit", "log1mexp")
 BINARY = ("logaddexp", "logsubexp")
 CROSS_ENTROPY, SIGMOID = "cross_entropy", "sigmoid_cross_entropy"
+FOCAL = "softmax_focal"
 _TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
+ALIKE = ("_sum", "_write")  # ends of kernels that are the same for both losses of labels
 IN_FLOATS = ("float16", "float32")  # dtypes that have kernels for devices on which doubles are slow
 BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
 MOST_THREADS = 256  # of a block that holds one row, or columns
@@ -137,8 +139,11 @@ def _loss_kernels():
 
     for dtype, short in _TYPES.items():
         for one, end in _arithmetics(dtype):
-            for name, *bounds, body in _label_kernels(dtype, one):
+            for name, *bounds, body in _label_kernels(CROSS_ENTROPY, dtype, one):
                 add(name + end, *bounds, body)
+        for name, *kernel in _label_kernels(FOCAL, dtype, short):
+            if not name.endswith(ALIKE):
+                add(name, *kernel)
         add(f"{CROSS_ENTROPY}_{dtype}_anew", COLUMNS, 1, f"rows_anew<{short}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
         add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}>(x, y, a, g, o)")
@@ -149,17 +154,18 @@ def _loss_kernels():
     return found
 
 
-def _label_kernels(dtype, short):
-    size = np.dtype(dtype).itemsize
-    for lanes, each in _ROWS[dtype]:
+def _label_kernels(operation, dtype, short):
+    size, focal = np.dtype(dtype).itemsize, int(operation == FOCAL)
+    for lanes, each in _rows_of(operation, dtype):
         many = each == 4 or each * 16 // size == 16
         bounds = (BLOCK, 3 if many else 4) if lanes else (MOST_THREADS, 2)
-        body = f"label_rows<{short}, {lanes}, {each}>(x, y, a, g, o)"
-        yield _rows_name(CROSS_ENTROPY, dtype, lanes, each), *bounds, body
+        body = f"label_rows<{short}, {lanes}, {each}, {focal}>(x, y, a, g, o)"
+        yield _rows_name(operation, dtype, lanes, each), *bounds, body
     for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
-        name = f"{CROSS_ENTROPY}_{dtype}_{kind}"
-        yield name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {size // 2}>(x, y, a, g, o)"
+        name = f"{operation}_{dtype}_{kind}"
+        yield name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {size // 2}, {focal}>(x, y, a, g, o)"
         for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
+            arguments += f", {focal}" if step == "conclude" else ""
             yield f"{name}_{step}", *bounds, f"label_parts_{step}<{short}, {arguments}>(x, y, a, g, o)"
 
 
@@ -170,6 +176,11 @@ def _option_kernels():
             body = f"(with_options<{short}, {lanes}>(x, y, mask, g, o))"
             found[f"options_{dtype}{kind}"] = Kernel(threads, 2, body, "SS_OPTION_KERNEL")
     return found
+
+
+def _rows_of(operation, dtype):
+    """Those of _ROWS that there are; for a power a block does not have registers enough."""
+    return [one for one in _ROWS[dtype] if one[0] or operation != FOCAL]
 
 
 def _rows_name(operation, dtype, lanes, chunks):
@@ -299,7 +310,7 @@ def plan_elementwise(name, dtype, shape, steps, aligned):
 
 def lay_rows(operation, dtype, rows, n, writes):
     """Neighbours in memory are one row's, or nobody's: a group of threads to a row, or several blocks."""
-    for lanes, chunks in _ROWS[dtype]:
+    for lanes, chunks in _rows_of(operation, dtype):
         items = chunks * 16 // np.dtype(dtype).itemsize
         name = _rows_name(operation, dtype, lanes, chunks)
         if lanes and n <= lanes * items:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _cuda
-from ._cuda import CROSS_ENTROPY, DIMS, SIGMOID, Launch
+from ._cuda import ALIKE, CROSS_ENTROPY, DIMS, FOCAL, SIGMOID, Launch
 
 _FLAGS = ("ignores", "ignored", "label_bytes", "weight_single", "weighs", "summed", "counted", "blocks")
-_NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo", "least", "most")
+_NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo", "least", "most", "gamma", "alpha")
 # ss_loss_options of src/cuda/items.cuh
 OPTIONS = np.dtype(
     [(name, np.int64) for name in _FLAGS]
@@ -46,7 +46,8 @@ def quotient(factor, divisor):
 def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubles=False, **options):
     """How to compute a softmax cross-entropy with labels; `steps_y` is None where no gradient is wanted.
 
-    `slow_doubles` is that of _cuda.plan. `options` are fields of OPTIONS; None where the kernels do not take the call.
+    With a `gamma` it is a focal loss. `slow_doubles` is that of _cuda.plan. `options` are fields of OPTIONS. None where
+    the kernels do not take the call.
     """
     writes = steps_y is not None
     layout = _cuda.lay_out(dtype, shape, (axis,), steps_x, steps_y if writes else steps_x, aligned, writes)
@@ -56,8 +57,12 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubl
     rows, n = fields["rows"], fields["n"]
     if rows > MOST_ITEMS:
         return None
-    main, more = (_cuda.lay_columns if columns else _cuda.lay_rows)(CROSS_ENTROPY, dtype, rows, n, writes)
-    if slow_doubles:
+    name = FOCAL if options.get("gamma") else CROSS_ENTROPY
+    main, more = (_cuda.lay_columns if columns else _cuda.lay_rows)(name, dtype, rows, n, writes)
+    if name == FOCAL:
+        main = [one._replace(kernel=one.kernel.replace(FOCAL, CROSS_ENTROPY)) if one.kernel.endswith(ALIKE) else one
+                for one in main]  # fmt: skip
+    elif slow_doubles:
         main = _cuda.in_floats(main, dtype)
     again, more["ladder_share"] = _cuda.lay_again(f"{CROSS_ENTROPY}_{dtype}_anew", rows)
     launches = [*main, again]
@@ -106,7 +111,7 @@ def plan_sigmoid(dtype, shape, steps, aligned, **options):
 
 def _options(factor=1.0, divisor=1.0, **fields):
     options = np.zeros((), OPTIONS)
-    options["cap"], options["least"], options["most"] = math.inf, math.nan, math.nan
+    options["cap"], options["alpha"], options["least"], options["most"] = math.inf, 1.0, math.nan, math.nan
     for name, value in fields.items():
         options[name] = value
     options["factor"], options["divisor"] = factor, divisor

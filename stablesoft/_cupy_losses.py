@@ -46,14 +46,22 @@ def _softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index
                          return_grad=return_grad, weighs=True)
 
 
-def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, return_grad, weighs, factor=1.0,
-                  divisor=None, cap=math.inf, name="labels", given=None):
-    """Softmax cross-entropy with integer labels: loss or (loss, gradient); None where the kernels do not take it.
+def _softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore_index=None, reduction="mean",
+                        return_grad=False):
+    if type(gamma) not in (int, float) or not 0 <= gamma < math.inf:
+        return None
+    return cross_entropy(logits, labels, axis, weight=alpha, ignored=ignore_index, gamma=float(gamma),
+                         reduction=reduction, return_grad=return_grad, weighs=False)  # fmt: skip
+
+
+def cross_entropy(logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs, z_loss=0.0, gamma=0.0,
+                  factor=1.0, divisor=None, cap=math.inf, name="labels", given=None):
+    """Softmax cross-entropy or focal loss of integer labels: loss or (loss, gradient); None where there is no kernel.
 
     Parameters
     ----------
-    logits, labels, axis, weight, ignored, z_loss, reduction, return_grad
-        As the user gave them, or in normal form.
+    logits, labels, axis, weight, ignored, reduction, return_grad, z_loss, gamma
+        As the user gave them, or in normal form; where the mean does not weigh, one number is a weight for all.
     weighs, factor, divisor, cap, name, given
         As in _loss_answers.answer_softmax.
     """
@@ -69,8 +77,11 @@ def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, r
         return None
     if ignored is not None and (type(ignored) is not int or not -(1 << 62) < ignored < 1 << 62):
         return None
+    wide, alpha = "d" if dtype == "float64" else "f", 1.0
+    if type(weight) in (int, float) and not weighs and 0 <= weight < math.inf:
+        with np.errstate(over="ignore"):
+            weight, alpha = None, float(np.dtype(wide).type(weight))
     if weight is not None:
-        wide = "d" if dtype == "float64" else "f"
         if type(weight) is not cupy.ndarray or weight.shape != (shape[axis],) or weight.dtype.char not in "fd":
             return None
         weight = weight if weight.dtype.char == wide else weight.astype(wide)
@@ -80,7 +91,7 @@ def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, r
     if CHECKED:
         seen = [None if one is None else cupy.asnumpy(one) for one in (labels, given)]
         check_labels(np, seen[0], shape[axis], ignored, name, seen[1])
-    options = (ignored, z_loss, reduction, weighs, factor, divisor, cap, weight is not None)
+    options = (ignored, z_loss, gamma, alpha, reduction, weighs, factor, divisor, cap, weight is not None)
     if runtime.getDevice() == device:
         return _run_cross_entropy(logits, labels, axis, weight, dtype, kept, return_grad, options)
     with logits.device:
@@ -90,7 +101,7 @@ def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, r
 def _run_cross_entropy(x, labels, axis, weight, dtype, kept, return_grad, options):
     gradient = _empty_like(x) if return_grad else None
     labels, weight = cupy.ascontiguousarray(labels), None if weight is None else cupy.ascontiguousarray(weight)
-    reduction = options[2]
+    reduction = options[4]
     value = cupy.empty(kept if reduction == "none" else (), x.dtype)
     steps = None if gradient is None else gradient.strides
     aligned = (x.data.ptr | (0 if gradient is None else gradient.data.ptr)) % 16 == 0
@@ -105,8 +116,8 @@ def _run_cross_entropy(x, labels, axis, weight, dtype, kept, return_grad, option
     return value if gradient is None else (value, gradient)
 
 
-def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored, z_loss, reduction, weighs, factor,
-                        divisor, cap, _):
+def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored, z_loss, gamma, alpha, reduction,
+                        weighs, factor, divisor, cap, _):
     mean = reduction == "mean"
     counted = mean and divisor is None and (ignored is not None or (weighs and weight is not None))
     if not mean:
@@ -117,8 +128,8 @@ def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored,
         dtype, x.shape, axis, x.strides, steps, aligned, _cupy.slow_doubles(x.data.device_id),
         ignores=ignored is not None, ignored=ignored or 0,
         label_bytes=_SIGNED[labels.dtype.char], weight_single=dtype != "float64", weighs=weighs,
-        summed=reduction != "none", counted=counted, z_loss=z_loss, cap=cap, factor=factor,
-        divisor=divisor)  # fmt: skip
+        summed=reduction != "none", counted=counted, z_loss=z_loss, gamma=gamma, alpha=alpha,
+        cap=cap, factor=factor, divisor=divisor)  # fmt: skip
 
 
 def _sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, reduction="mean", return_grad=False):
@@ -179,7 +190,8 @@ def _run_sigmoid(x, targets, weight, positive, dtype, return_grad, options):
     return value if gradient is None else (value, gradient)
 
 
-_LOSSES = {"softmax_cross_entropy": _softmax_cross_entropy, "sigmoid_cross_entropy": _sigmoid_cross_entropy}
+_LOSSES = {"softmax_cross_entropy": _softmax_cross_entropy, "softmax_focal_loss": _softmax_focal_loss,
+           "sigmoid_cross_entropy": _sigmoid_cross_entropy}  # fmt: skip
 
 
 def _empty_like(x):

@@ -291,17 +291,6 @@ def test_one_row():
         same_loss(got, stablesoft.softmax_cross_entropy(x, label, **options), reduction)
 
 
-def test_focal_without_power(device):
-    """A focal loss whose gamma is 0 is a cross-entropy whose mean does not know of the weights."""
-    random = np.random.default_rng(7)
-    x, labels, alpha = random.normal(0, 3, (9, 20)), random.integers(0, 20, 9), random.uniform(0, 2, 20)
-    options = {"gamma": 0.0, "ignore_index": int(labels[0]), "return_grad": True}
-    want = stablesoft.softmax_focal_loss(x, labels, alpha=alpha, **options)
-    got = stablesoft.softmax_focal_loss(hosted(x), hosted(labels), alpha=hosted(alpha), **options)
-    same_loss(got, want, "focal")
-    assert device.made
-
-
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
 def test_sigmoid_cross_entropy(device, kind, reduction):
@@ -357,5 +346,4 @@ def test_declined_losses(device):
     for other in (labels, hosted(np.ones((3, 4), "float32")), hosted(np.ones((3, 4)), 1), [[1.0] * 4] * 3):
         assert _cupy.answer("sigmoid_cross_entropy", x, other) is None
     assert _cupy.answer("sigmoid_cross_entropy", x, x, weight=hosted(np.ones(3))) is None
-    assert _cupy.answer("softmax_focal_loss", x, labels) is None
     assert not device.made

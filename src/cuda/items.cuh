@@ -11,11 +11,12 @@
    multiplies the gradient, and divisor divides the loss. factor: of the gradient. cap: the largest loss of a row.
    blocks: partial sums that were left, 0: none.
    weight_steps, positive_steps: strides of the arguments of sigmoid losses over the kept dimensions.
-   least, most: targets of sigmoid losses that cost nothing; NaN: none do. */
+   least, most: targets of sigmoid losses that cost nothing; NaN: none do.
+   gamma: the power of a focal loss, 0: there is none. alpha: what a label weighs where there are no weights. */
 typedef struct {
     int64_t ignores, ignored, label_bytes, weight_single, weighs, summed, counted, blocks;
     int64_t weight_steps[SS_CUDA_DIMS], positive_steps[SS_CUDA_DIMS];
-    double z_loss, cap, factor, divisor, scale_hi, scale_lo, least, most;
+    double z_loss, cap, factor, divisor, scale_hi, scale_lo, least, most, gamma, alpha;
 } ss_loss_options;
 
 /* Pointers that a loss has beside logits and gradient (NULL: not wanted). */

@@ -28,7 +28,7 @@ static inline ss_row_label label_at(const ss_loss_arrays &a, const ss_loss_optio
     if (o.ignores && mine.at == o.ignored) return mine;
     mine.bad = mine.at < 0 || mine.at >= n;
     if (mine.bad) return mine;
-    mine.weight = !a.weights       ? 1.0
+    mine.weight = !a.weights       ? o.alpha
                   : o.weight_single ? (double)((const float *)a.weights)[mine.at]
                                     : ((const double *)a.weights)[mine.at];
     if (power != 0.0) mine.weight = ldexp(mine.weight, (int)power);

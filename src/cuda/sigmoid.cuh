@@ -82,9 +82,9 @@ static inline double operand_at(const ss_geometry &g, const char *from, const in
     return (double)T::get(*(const typename T::stored *)(from + offset_in(g.kept, g.kept_shape, steps, i)));
 }
 
-static inline int target_is_ignored(const ss_loss_options &o, double target)
+template <class real> static inline int target_is_ignored(const ss_loss_options &o, real target)
 {
-    return o.least <= target && target <= o.most;
+    return (real)o.least <= target && target <= (real)o.most;
 }
 
 /* piece(items): pieces of 16 bytes of the elements for each thread, until all are done. */
@@ -114,9 +114,9 @@ static inline double *counts_behind(const ss_loss_arrays &a, const ss_loss_optio
 
 static inline double add_counts(double a, double b) { return a + b; }
 
-static inline void leave_count(const ss_loss_arrays &a, const ss_loss_options &o, double mine)
+static inline void leave_count(const ss_loss_arrays &a, const ss_loss_options &o, int mine)
 {
-    const double count = group<WHOLE_BLOCK>::reduce(mine, add_counts);
+    const double count = group<WHOLE_BLOCK>::reduce((double)mine, add_counts);
     if (threadIdx.x == 0) counts_behind(a, o)[blockIdx.x] = count;
 }
 
@@ -133,7 +133,7 @@ template <class T>
 static inline void count_targets(const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o)
 {
     enum { COUNT = items<T, 1>::COUNT };
-    double count = 0.0;
+    int count = 0;
     in_pieces<T>(g, [&](const items<T, 1> &mine) {
         typename T::real target[COUNT];
         load_targets<T>(a, g, mine, target);
@@ -154,7 +154,7 @@ static inline void sigmoid_elements(const char *x, char *y, const ss_loss_arrays
     const int given = a.weights || a.positives;
     const vpair scale = y && o.counted ? quotient_of(o.factor, sum_counts(a, o)) : ss_pair(o.scale_hi, o.scale_lo);
     ss_items_sum sum = no_items();
-    double count = 0.0;
+    int count = 0;
     in_pieces<T>(g, [&](const items<T, 1> &mine) {
         real logit[COUNT], target[COUNT];
         typename T::stored item[COUNT], slope[COUNT];
