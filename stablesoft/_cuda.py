@@ -27,6 +27,7 @@ _COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp w
 UNARY = ("expit", "log_expit", "softplus", "logit", "log1mexp")
 BINARY = ("logaddexp", "logsubexp")
 CROSS_ENTROPY, SIGMOID = "cross_entropy", "sigmoid_cross_entropy"
+FOCAL = "softmax_focal"
 _TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
 IN_FLOATS = ("float16", "float32")  # dtypes that have kernels for devices on which doubles are slow
 BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
@@ -126,29 +127,32 @@ def _loss_kernels():
 
     for dtype, short in _TYPES.items():
         for one, end in _arithmetics(dtype):
-            for name, *bounds, body in _label_kernels(dtype, one):
+            for name, *bounds, body in _label_kernels(CROSS_ENTROPY, dtype, one):
                 add(name + end, *bounds, body)
+        for name, *kernel in _label_kernels(FOCAL, dtype, short):
+            add(name, *kernel)
         add(f"{CROSS_ENTROPY}_{dtype}_anew", COLUMNS, 1, f"rows_anew<{short}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
         add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}>(x, y, a, g, o)")
+        add(f"{SIGMOID}_{dtype}_count", MOST_THREADS, 2, f"count_targets<{short}>(a, g, o)")
         add(f"{SIGMOID}_{dtype}_finish", MOST_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
     add(f"{CROSS_ENTROPY}_count", CONCLUDING_THREADS, 1, "count_labels(a, g, o)")
     add(f"{CROSS_ENTROPY}_sum", MOST_THREADS, 2, "sum_items(a, g)")
     return found
 
 
-def _label_kernels(dtype, short):
-    size = np.dtype(dtype).itemsize
-    for lanes, each in _ROWS[dtype]:
+def _label_kernels(operation, dtype, short):
+    size, focal = np.dtype(dtype).itemsize, int(operation == FOCAL)
+    for lanes, each in _rows_of(operation, dtype):
         many = each == 4 or each * 16 // size == 16
         bounds = (BLOCK, 3 if many else 4) if lanes else (MOST_THREADS, 2)
-        body = f"label_rows<{short}, {lanes}, {each}>(x, y, a, g, o)"
-        yield _rows_name(CROSS_ENTROPY, dtype, lanes, each), *bounds, body
+        body = f"label_rows<{short}, {lanes}, {each}, {focal}>(x, y, a, g, o)"
+        yield _rows_name(operation, dtype, lanes, each), *bounds, body
     for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
-        name, chunks = f"{CROSS_ENTROPY}_{dtype}_{kind}", size // 2  # 8 elements
-        yield name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {chunks}>(x, y, a, g, o)"
+        name, chunks = f"{operation}_{dtype}_{kind}", size // 2  # 8 elements
+        yield name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {chunks}, {focal}>(x, y, a, g, o)"
         chunks = 2 if (dtype, kind) == ("float64", "columns") else chunks  # 8 take too many registers
-        yield f"{name}_teams", MOST_THREADS, 2, f"label_teams<{short}, {lanes}, {chunks}>(x, y, a, g, o)"
+        yield f"{name}_teams", MOST_THREADS, 2, f"label_teams<{short}, {lanes}, {chunks}, {focal}>(x, y, a, g, o)"
 
 
 def _option_kernels():
@@ -158,6 +162,11 @@ def _option_kernels():
             body = f"(with_options<{short}, {lanes}>(x, y, mask, g, o))"
             found[f"options_{dtype}{kind}"] = Kernel(threads, 2, body, "SS_OPTION_KERNEL")
     return found
+
+
+def _rows_of(operation, dtype):
+    """Those of _ROWS that there are; for a power a block does not have registers enough."""
+    return [one for one in _ROWS[dtype] if one[0] or operation != FOCAL]
 
 
 def _rows_name(operation, dtype, lanes, chunks):
@@ -294,7 +303,7 @@ def lay_rows(operation, dtype, rows, n, writes, multiprocessors):
 
     Launches, fields of the geometry, and what they leave.
     """
-    for lanes, chunks in _ROWS[dtype]:
+    for lanes, chunks in _rows_of(operation, dtype):
         items = chunks * 16 // np.dtype(dtype).itemsize
         name = _rows_name(operation, dtype, lanes, chunks)
         if lanes and n <= lanes * items:

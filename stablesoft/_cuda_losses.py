@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _cuda
-from ._cuda import CROSS_ENTROPY, DIMS, SIGMOID, Launch
+from ._cuda import CROSS_ENTROPY, DIMS, FOCAL, SIGMOID, Launch
 
 _FLAGS = ("ignores", "ignored", "label_bytes", "weight_single", "weighs", "summed", "counted", "blocks")
-_NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo")
+_NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo", "least", "most", "gamma", "alpha")
 # ss_loss_options of src/cuda/items.cuh
 OPTIONS = np.dtype(
     [(name, np.int64) for name in _FLAGS]
@@ -47,8 +47,8 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubl
                        multiprocessors=None, **options):
     """How to compute a softmax cross-entropy with labels; `steps_y` is None where no gradient is wanted.
 
-    `slow_doubles` and `multiprocessors` are those of _cuda.plan, `options` fields of OPTIONS; None where the kernels
-    do not take the call.
+    With a `gamma` it is a focal loss. `slow_doubles` and `multiprocessors` are those of _cuda.plan, `options` fields of
+    OPTIONS. None where the kernels do not take the call.
     """
     writes = steps_y is not None
     layout = _cuda.lay_out(dtype, shape, (axis,), steps_x, steps_y if writes else steps_x, aligned, writes)
@@ -58,9 +58,10 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubl
     rows, n = fields["rows"], fields["n"]
     if rows > MOST_ITEMS:
         return None
+    name = FOCAL if options.get("gamma") else CROSS_ENTROPY
     lay = _cuda.lay_columns if columns else _cuda.lay_rows
-    main, more, left = lay(CROSS_ENTROPY, dtype, rows, n, writes, multiprocessors)
-    if slow_doubles:
+    main, more, left = lay(name, dtype, rows, n, writes, multiprocessors)
+    if slow_doubles and name != FOCAL:
         main = _cuda.in_floats(main, dtype)
     again, more["ladder_share"] = _cuda.lay_again(f"{CROSS_ENTROPY}_{dtype}_anew", rows)
     launches = [*main, again]
@@ -89,11 +90,13 @@ def plan_sigmoid(dtype, shape, steps, aligned, **options):
     given = [place for place, one in enumerate(steps, 1) if one is not None]
     flat = len(dims) == 1 and all(dims[0][place] == size for place in given)
     vector = aligned and flat and count * size % 16 == 0
-    each = _cuda.MOST_THREADS * (16 // size)
-    grid = -(-count // each)
+    grid = -(-count // (_cuda.MOST_THREADS * (16 // size)))
     if options["summed"]:
         grid = min(grid, MOST_SUMMING)
-    launches = [Launch(f"{SIGMOID}_{dtype}", (grid, 1), (_cuda.MOST_THREADS, 1))]
+    each = (grid, 1), (_cuda.MOST_THREADS, 1)
+    launches = [Launch(f"{SIGMOID}_{dtype}", *each)]
+    if options.get("counted") and steps[4] is not None:
+        launches.insert(0, Launch(f"{SIGMOID}_{dtype}_count", *each))
     if options["summed"]:
         launches.append(Launch(f"{SIGMOID}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
     kept = [(length, logits, gradient) for length, logits, _, _, _, gradient, _ in dims]
@@ -101,12 +104,13 @@ def plan_sigmoid(dtype, shape, steps, aligned, **options):
     filled = _options(blocks=grid if options["summed"] else 0, **options)
     for place, name in ((3, "weight_steps"), (4, "positive_steps")):
         filled[name][: len(dims)] = [dim[place] for dim in dims]
-    return LossPlan(tuple(launches), geometry, filled, SCRATCH_HEAD + PER_BLOCK * grid if options["summed"] else 0)
+    scratch = SCRATCH_HEAD + (PER_BLOCK + 1) * grid if options["summed"] else 0  # the last one for counts
+    return LossPlan(tuple(launches), geometry, filled, scratch)
 
 
 def _options(factor=1.0, divisor=1.0, **fields):
     options = np.zeros((), OPTIONS)
-    options["cap"] = math.inf
+    options["cap"], options["alpha"], options["least"], options["most"] = math.inf, 1.0, math.nan, math.nan
     for name, value in fields.items():
         options[name] = value
     options["factor"], options["divisor"] = factor, divisor

@@ -47,14 +47,22 @@ def _softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index
                          return_grad=return_grad, weighs=True)
 
 
-def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, return_grad, weighs, factor=1.0,
-                  divisor=None, cap=math.inf, name="labels", given=None):
-    """Softmax cross-entropy with integer labels: loss or (loss, gradient); None where the kernels do not take it.
+def _softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore_index=None, reduction="mean",
+                        return_grad=False):
+    if type(gamma) not in (int, float) or not 0 <= gamma < math.inf:
+        return None
+    return cross_entropy(logits, labels, axis, weight=alpha, ignored=ignore_index, gamma=float(gamma),
+                         reduction=reduction, return_grad=return_grad, weighs=False)  # fmt: skip
+
+
+def cross_entropy(logits, labels, axis, *, weight, ignored, reduction, return_grad, weighs, z_loss=0.0, gamma=0.0,
+                  factor=1.0, divisor=None, cap=math.inf, name="labels", given=None):
+    """Softmax cross-entropy or focal loss of integer labels: loss or (loss, gradient); None where there is no kernel.
 
     Parameters
     ----------
-    logits, labels, axis, weight, ignored, z_loss, reduction, return_grad
-        As the user gave them, or in normal form.
+    logits, labels, axis, weight, ignored, reduction, return_grad, z_loss, gamma
+        As the user gave them, or in normal form; where the mean does not weigh, one number is a weight for all.
     weighs, factor, divisor, cap, name, given
         As in _loss_answers.answer_softmax.
     """
@@ -70,8 +78,11 @@ def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, r
         return None
     if ignored is not None and (type(ignored) is not int or not -(1 << 62) < ignored < 1 << 62):
         return None
+    wide, alpha = "d" if dtype == "float64" else "f", 1.0
+    if type(weight) in (int, float) and not weighs and 0 <= weight < math.inf:
+        with np.errstate(over="ignore"):
+            weight, alpha = None, float(np.dtype(wide).type(weight))
     if weight is not None:
-        wide = "d" if dtype == "float64" else "f"
         if type(weight) is not cupy.ndarray or weight.shape != (shape[axis],) or weight.dtype.char not in "fd":
             return None
         weight = weight if weight.dtype.char == wide else weight.astype(wide)
@@ -81,7 +92,7 @@ def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, r
     if CHECKED:
         seen = [None if one is None else cupy.asnumpy(one) for one in (labels, given)]
         check_labels(np, seen[0], shape[axis], ignored, name, seen[1])
-    options = (ignored, z_loss, reduction, weighs, factor, divisor, cap, weight is not None)
+    options = (ignored, z_loss, gamma, alpha, reduction, weighs, factor, divisor, cap, weight is not None)
     if runtime.getDevice() == device:
         return _run_cross_entropy(logits, labels, axis, weight, dtype, kept, return_grad, options)
     with logits.device:
@@ -91,7 +102,7 @@ def cross_entropy(logits, labels, axis, *, weight, ignored, z_loss, reduction, r
 def _run_cross_entropy(x, labels, axis, weight, dtype, kept, return_grad, options):
     gradient = _empty_like(x) if return_grad else None
     labels, weight = cupy.ascontiguousarray(labels), None if weight is None else cupy.ascontiguousarray(weight)
-    reduction = options[2]
+    reduction = options[4]
     value = cupy.empty(kept if reduction == "none" else (), x.dtype)
     steps = None if gradient is None else gradient.strides
     aligned = (x.data.ptr | (0 if gradient is None else gradient.data.ptr)) % 16 == 0
@@ -106,8 +117,8 @@ def _run_cross_entropy(x, labels, axis, weight, dtype, kept, return_grad, option
     return value if gradient is None else (value, gradient)
 
 
-def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored, z_loss, reduction, weighs, factor,
-                        divisor, cap, _):
+def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored, z_loss, gamma, alpha, reduction,
+                        weighs, factor, divisor, cap, _):
     mean = reduction == "mean"
     counted = mean and divisor is None and (ignored is not None or (weighs and weight is not None))
     if not mean:
@@ -118,15 +129,15 @@ def _plan_cross_entropy(dtype, x, axis, steps, aligned, labels, weight, ignored,
         dtype, x.shape, axis, x.strides, steps, aligned, _cupy.slow_doubles(x.data.device_id),
         _cupy.multiprocessors(x.data.device_id), ignores=ignored is not None, ignored=ignored or 0,
         label_bytes=_SIGNED[labels.dtype.char], weight_single=dtype != "float64", weighs=weighs,
-        summed=reduction != "none", counted=counted, z_loss=z_loss, cap=cap, factor=factor,
-        divisor=divisor)  # fmt: skip
+        summed=reduction != "none", counted=counted, z_loss=z_loss, gamma=gamma, alpha=alpha,
+        cap=cap, factor=factor, divisor=divisor)  # fmt: skip
 
 
 def _sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, reduction="mean", return_grad=False):
     return sigmoid(logits, targets, weight=weight, positive=pos_weight, reduction=reduction, return_grad=return_grad)
 
 
-def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor=1.0, divisor=None):
+def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor=1.0, divisor=None, ignored=None):
     """Sigmoid cross-entropy, as `cross_entropy` is the other; the parameters are those of _loss_answers."""
     dtype = _cupy._DTYPES.get(logits.dtype.char)
     if dtype is None or logits.size == 0 or type(return_grad) is not bool or reduction not in REDUCTIONS:
@@ -136,7 +147,7 @@ def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor
     for one in arrays:
         if type(one) is not cupy.ndarray or one.dtype != logits.dtype or one.data.device_id != device:
             return None
-    if targets.shape != logits.shape:
+    if targets.shape != logits.shape or (ignored is not None and ignored[0].dtype != logits.dtype):
         return None
     spread = []
     for one in (weight, positive):
@@ -148,11 +159,15 @@ def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor
                 return None
             one = cupy.broadcast_to(one, logits.shape)
         spread.append(one)
+    options = {"summed": reduction != "none", "factor": factor, "counted": False}
+    if ignored is not None:
+        options["least"], options["most"] = ignored[1:]
+        options["counted"] = reduction == "mean" and divisor is None
     if reduction != "mean":
         divisor = 1.0
     elif divisor is None:
         divisor = float(logits.size)
-    options = (reduction != "none", factor, divisor)
+    options["divisor"] = divisor
     if runtime.getDevice() == device:
         return _run_sigmoid(logits, targets, *spread, dtype, return_grad, options)
     with logits.device:
@@ -160,24 +175,24 @@ def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor
 
 
 def _run_sigmoid(x, targets, weight, positive, dtype, return_grad, options):
-    summed, factor, divisor = options
+    summed = options["summed"]
     gradient = _empty_like(x) if return_grad else None
     value = cupy.empty(() if summed else x.shape, x.dtype)
     arrays = (x, targets, weight, positive, gradient, None if summed else value)
     steps = tuple(None if one is None else one.strides for one in arrays)
     aligned = all(one is None or one.data.ptr % 16 == 0 for one in arrays)
-    key = ("sigmoid_cross_entropy", dtype, x.shape, steps, aligned, options, x.data.device_id)
+    key = ("sigmoid_cross_entropy", dtype, x.shape, steps, aligned, *options.items(), x.data.device_id)
     call = _cupy._plans.get(key)
     if call is None:
-        call = _remember(key, _cuda_losses.plan_sigmoid(dtype, x.shape, steps, aligned, summed=summed, factor=factor,
-                                                        divisor=divisor))  # fmt: skip
+        call = _remember(key, _cuda_losses.plan_sigmoid(dtype, x.shape, steps, aligned, **options))
     if call is None:
         return None
     _launch(call, x, gradient, targets, weight, positive, value)
     return value if gradient is None else (value, gradient)
 
 
-_LOSSES = {"softmax_cross_entropy": _softmax_cross_entropy, "sigmoid_cross_entropy": _sigmoid_cross_entropy}
+_LOSSES = {"softmax_cross_entropy": _softmax_cross_entropy, "softmax_focal_loss": _softmax_focal_loss,
+           "sigmoid_cross_entropy": _sigmoid_cross_entropy}  # fmt: skip
 
 
 def _empty_like(x):

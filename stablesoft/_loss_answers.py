@@ -9,6 +9,7 @@ import numpy as np
 from array_api_compat import is_cupy_namespace
 
 from . import _native
+from ._arrays import cast, dtype_name
 from ._loss_arguments import check_labels, compiled, kernel_labels
 from ._loss_definitions import sigmoid_definition, softmax_definition
 from ._loss_masks import either, join, masked_softmax_loss
@@ -65,15 +66,16 @@ def _answer_softmax(xp, x, axis, labels, targets, *, ignored, reduction, return_
         wide = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
         result = _native.softmax_loss(x, axis, *kernel_labels(labels, ignored), targets, wide, smoothing, z_loss, gamma,
                                       factor, divisor, cap, reduction, weighs, return_grad)  # fmt: skip
-    elif is_cupy_namespace(xp) and labels is not None and smoothing == gamma == 0.0:
+    elif is_cupy_namespace(xp) and labels is not None and smoothing == 0.0:
         from . import _cupy_losses  # imports CuPy
 
         result = _cupy_losses.cross_entropy(x, labels, axis, weight=weight, ignored=ignored, z_loss=z_loss,
                                             reduction=reduction, return_grad=return_grad, weighs=weighs, factor=factor,
-                                            divisor=divisor, cap=cap, name=name, given=given)  # fmt: skip
+                                            divisor=divisor, cap=cap, gamma=gamma, name=name, given=given)  # fmt: skip
     if result is None and labels is not None:
         check_labels(xp, labels, x.shape[axis], ignored, name, given)
     if result is None:
+        x = _widened(xp, x)
         with np.errstate(all="ignore"):  # infinities, NaN and underflow are answers here, not accidents
             result = softmax_definition(
                 xp, x, axis, labels, targets, weight=weight, ignored=ignored, smoothing=smoothing, z_loss=z_loss,
@@ -82,27 +84,37 @@ def _answer_softmax(xp, x, axis, labels, targets, *, ignored, reduction, return_
     return result
 
 
+def _widened(xp, x):
+    """Halves as float32, in which they are computed."""
+    return cast(xp, x, xp.float32) if dtype_name(x.dtype) == "float16" else x
+
+
 def answer_sigmoid(xp, x, t, hidden, missing, *, reduction, return_grad, weight=None, positive=None, focal=False,
-                   alpha=math.nan, gamma=0.0, factor=1.0, divisor=None, counts=None):
+                   alpha=math.nan, gamma=0.0, factor=1.0, divisor=None, ignored=None):
     """Answer any sigmoid loss from arguments in normal form, with the parameters of the same names as above.
 
-    What does not count costs nothing, and the mean does not know of it: `counts` is boolean in the shape of x, None
-    where all do. What is masked does not count. Weights and targets have the shape of x.
+    What does not count costs nothing, and the mean does not know of it: what is masked, and where in `ignored`, (array,
+    least, most), an element lies between those two. Arrays have the shape of x.
     """
+    result = counts = None
     mask = either(hidden, missing)
+    if is_cupy_namespace(xp) and not focal:
+        from . import _cupy_losses  # imports CuPy
+
+        result = _cupy_losses.sigmoid(x, t, weight=weight, positive=positive, reduction=reduction, factor=factor,
+                                      return_grad=return_grad, divisor=divisor, ignored=ignored)  # fmt: skip
+    if result is None:
+        x, t = _widened(xp, x), _widened(xp, t)
+    if result is None and ignored is not None:
+        values, (least, most) = _widened(xp, ignored[0]), ignored[1:]
+        counts = ~((values >= least) & (values <= most))
     if mask is not None:
         counts = np.asarray(~mask if counts is None else counts & ~mask)  # ~ makes a scalar of a 0-d array
-    result = None
     if compiled(xp, x):
         if divisor is None:
             divisor = float(x.size if counts is None else np.count_nonzero(counts))
         result = _native.sigmoid_loss(x, t, weight, positive, counts, focal, alpha, gamma, factor, divisor, reduction,
                                       return_grad)  # fmt: skip
-    elif is_cupy_namespace(xp) and counts is None and not focal:
-        from . import _cupy_losses  # imports CuPy
-
-        result = _cupy_losses.sigmoid(x, t, weight=weight, positive=positive, reduction=reduction,
-                                      return_grad=return_grad, factor=factor, divisor=divisor)  # fmt: skip
     if result is None:
         with np.errstate(all="ignore"):
             result = sigmoid_definition(xp, x, t, weight=weight, positive=positive, counts=counts, focal=focal,

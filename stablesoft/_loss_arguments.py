@@ -9,7 +9,7 @@ import math
 import operator
 
 import numpy as np
-from array_api_compat import is_numpy_namespace
+from array_api_compat import is_cupy_namespace, is_numpy_namespace
 
 from ._arrays import as_array, cast, convert, dtype_name
 from ._libraries import answers, namespace
@@ -24,9 +24,14 @@ def is_kind(xp, dtype, kind):
     return xp.isdtype(dtype, kind)
 
 
-def as_logits(x, name="logits"):
-    """x as a real array, its library, and the dtype of the result."""
-    if type(x) is np.ndarray and x.dtype in COMPILED:  # as it is
+def are_halves(*arrays):
+    """Whether all are CuPy's of float16, which its kernels read and write as they compute in float32."""
+    return all(str(getattr(x, "dtype", "")) == "float16" and is_cupy_namespace(namespace(x)) for x in arrays)
+
+
+def as_logits(x, name="logits", halves=False):
+    """x as a real array, its library, and the dtype of the result; `halves`: what are_halves says of x."""
+    if halves or (type(x) is np.ndarray and x.dtype in COMPILED):  # as it is
         return namespace(x), x, x.dtype
     xp, arrays, dtype = convert({name: x})
     if is_kind(xp, arrays[name].dtype, "complex floating"):

@@ -27,7 +27,7 @@ import numpy as np
 from ._arrays import as_array, dtype_name
 from ._lent import over_views
 from ._loss_answers import answer_sigmoid, answer_softmax
-from ._loss_arguments import as_axis, as_flag, as_ignored, as_logits, as_number, as_real, cast_back, is_kind
+from ._loss_arguments import are_halves, as_axis, as_flag, as_ignored, as_logits, as_number, as_real, cast_back, is_kind
 from ._loss_masks import join, split
 from ._reductions import softmax
 
@@ -139,7 +139,7 @@ def softmax_with_loss(
     [[-0.5, 0.0], [0.5, 0.0]]
     """
     (data, hidden), (label, missing) = split(data), split(label)
-    xp, x, dtype = as_logits(data, "data")
+    xp, x, dtype = as_logits(data, "data", are_halves(data))
     axis = as_axis(axis, x.ndim)
     ignored = _as_ignored(ignore_label)
     mode = _as_normalization(normalization, normalize, "valid")
@@ -245,20 +245,21 @@ def sigmoid_cross_entropy_loss(
     [[-0.5, 0.0]]
     """
     (data, hidden), (target, missing) = split(data), split(target)
-    xp, x, dtype = as_logits(data, "data")
+    halves = are_halves(data, target)
+    xp, x, dtype = as_logits(data, "data", halves)
     if x.ndim == 0:
         raise ValueError("data must have at least one dimension, the batch")
     ignored = _as_ignored(ignore_label)
     mode = _as_normalization(normalization, normalize, "batch_size")
     factor = as_number(loss_weight, "loss_weight", -math.inf)
     return_grad = as_flag(return_grad, "return_grad")
-    targets = xp.reshape(_as_beside(xp, target, "target", x, x.shape), x.shape)
+    targets = xp.reshape(_as_beside(xp, target, "target", x, x.shape, halves), x.shape)
     missing = None if missing is None else missing.reshape(x.shape)
     # Without anything that counts the loss is 0, whatever it is divided by.
     divisor = {"full": float(math.prod(x.shape)), "valid": None, "batch_size": float(x.shape[0]), "none": 1.0}[mode]
-    counts = None if ignored is None else _other_than(targets, ignored)
-    result = answer_sigmoid(xp, x, as_real(xp, targets, x, "target"), hidden, missing, reduction="mean",
-                            return_grad=return_grad, factor=factor, divisor=divisor, counts=counts)  # fmt: skip
+    t = as_real(xp, targets, x, "target")
+    result = answer_sigmoid(xp, x, t, hidden, missing, reduction="mean", return_grad=return_grad, factor=factor,
+                            divisor=divisor, ignored=_without_fraction(xp, targets, t, ignored, halves))  # fmt: skip
     return cast_back(xp, result, dtype)
 
 
@@ -282,8 +283,8 @@ def _as_ignored(ignore_label):
     return ignored
 
 
-def _as_beside(xp, values, name, x, shape):
-    """Labels or targets as they are, one for each place of `shape`."""
+def _as_beside(xp, values, name, x, shape, halves=False):
+    """Labels or targets as they are, one for each place of `shape`; `halves` as for as_logits."""
     array = as_array(xp, values, name, x)
     size = math.prod(shape)
     if array.ndim == 0 or array.shape[0] != x.shape[0] or math.prod(array.shape) != size:
@@ -291,15 +292,21 @@ def _as_beside(xp, values, name, x, shape):
             f"{name} must have the first dimension of data {tuple(x.shape)}, which is {x.shape[0]}, and {size} elements"
             f" in all; its shape is {tuple(array.shape)}"
         )
-    return array if is_kind(xp, array.dtype, "integral") else as_logits(array, name)[1]
+    return array if is_kind(xp, array.dtype, "integral") else as_logits(array, name, halves)[1]
 
 
-def _other_than(targets, ignored):
-    """False where a target without its fraction is the ignored one."""
-    t = as_logits(targets, "target")[1]
+def _without_fraction(xp, targets, t, ignored, halves):
+    """Targets, and between which two of them they are the ignored one without its fraction; `t`: as the loss has them.
+
+    None without an ignored one.
+    """
+    if ignored is None:
+        return None
+    # Small integers are nothing else in another type.
+    if not (is_kind(xp, targets.dtype, "integral") and abs(ignored) < 2**24):
+        t = as_logits(targets, "target", halves)[1]
     dtype = t.dtype if type(t) is np.ndarray else np.dtype(dtype_name(t.dtype))
-    first, last = _truncated_to(ignored, dtype.type)
-    return ~((t >= first) & (t <= last))
+    return t, *_truncated_to(ignored, np.float32 if halves else dtype.type)
 
 
 @functools.lru_cache

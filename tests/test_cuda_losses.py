@@ -23,6 +23,10 @@ def pointer(array):
     return ctypes.c_void_p(None if array is None else array.ctypes.data)
 
 
+def scratch_of(plan):
+    return np.full(plan.scratch, 0.0 if plan.cleared else np.nan)
+
+
 def launch(library, plan, x, y, scratch, operands, wanted=None):
     for kernel, grid, block, together in plan.launches:
         set_together(library, together)
@@ -50,8 +54,7 @@ def cross_entropy(library, x, labels, axis, *, weight=None, ignore_index=None, z
         weight_single=weight is not None and weight.itemsize == 4, summed=reduction != "none", counted=counted,
         divisor=float(labels.size) if reduction == "mean" else 1.0,
     )  # fmt: skip
-    scratch = np.full(plan.scratch, 0.0 if plan.cleared else np.nan)
-    launch(library, plan, x, y, scratch, (labels, weight, None, value), wanted)
+    launch(library, plan, x, y, scratch_of(plan), (labels, weight, None, value), wanted)
     return value, y
 
 

@@ -291,52 +291,6 @@ def test_one_row():
         same_loss(got, stablesoft.softmax_cross_entropy(x, label, **options), reduction)
 
 
-@pytest.mark.parametrize("kind", ["float32", "float64"])
-@pytest.mark.parametrize("normalization", caffe.NORMALIZATIONS)
-def test_caffe(device, kind, normalization):
-    """Caffe's softmax layer: its four divisors, the largest loss, the factor of the gradient, its shapes of labels."""
-    random = np.random.default_rng(6)
-    images, flat = random.normal(0, 60, (3, 7, 4, 5)).astype(kind), random.normal(0, 60, (9, 1000)).astype(kind)
-    for x, shape, axis in ((images, (3, 1, 4, 5), 1), (images, (3, 20), 1), (images, (3, 7, 4), -1), (flat, (9, 1), 1)):
-        labels = random.integers(0, x.shape[axis], shape)
-        for options in ({}, {"clamp": False, "loss_weight": -0.3}, {"ignore_label": int(labels.flat[0])}):
-            for more in ({}, {"return_grad": True}, {"return_grad": True, "return_prob": True, "loss_weight": 3.0}):
-                options = {**options, **more, "axis": axis, "normalization": normalization}
-                want = caffe.softmax_with_loss(x, labels, **options)
-                got = caffe.softmax_with_loss(hosted(x), hosted(labels), **options)
-                same_loss(got, want, (shape, options))
-    everywhere = {"ignore_label": 2, "normalization": normalization, "return_grad": True}
-    want = caffe.softmax_with_loss(flat, np.full(9, 2), **everywhere)
-    same_loss(caffe.softmax_with_loss(hosted(flat), hosted(np.full(9, 2)), **everywhere), want, "nothing counts")
-    assert not [name for name in device.made if not name.startswith(("cross_entropy", "softmax"))]
-    device.made.clear()
-    caffe.softmax_with_loss(hosted(flat), hosted(np.zeros(9, int)), normalization=normalization)
-    assert len(device.made) == 3
-
-
-@pytest.mark.parametrize("kind", ["float32", "float64"])
-@pytest.mark.parametrize("normalization", caffe.NORMALIZATIONS)
-def test_caffe_sigmoid(device, kind, normalization):
-    random = np.random.default_rng(8)
-    x, t = random.normal(0, 30, (3, 7, 50)).astype(kind), random.choice([0.0, 1.0, 0.25, -1.0], (3, 350)).astype(kind)
-    for options in ({}, {"loss_weight": 0.3, "return_grad": True}):
-        want = caffe.sigmoid_cross_entropy_loss(x, t, normalization=normalization, **options)
-        got = caffe.sigmoid_cross_entropy_loss(hosted(x), hosted(t), normalization=normalization, **options)
-        same_loss(got, want, options)
-    assert device.made
-
-
-def test_focal_without_power(device):
-    """A focal loss whose gamma is 0 is a cross-entropy whose mean does not know of the weights."""
-    random = np.random.default_rng(7)
-    x, labels, alpha = random.normal(0, 3, (9, 20)), random.integers(0, 20, 9), random.uniform(0, 2, 20)
-    options = {"gamma": 0.0, "ignore_index": int(labels[0]), "return_grad": True}
-    want = stablesoft.softmax_focal_loss(x, labels, alpha=alpha, **options)
-    got = stablesoft.softmax_focal_loss(hosted(x), hosted(labels), alpha=hosted(alpha), **options)
-    same_loss(got, want, "focal")
-    assert device.made
-
-
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
 def test_sigmoid_cross_entropy(device, kind, reduction):
@@ -392,5 +346,4 @@ def test_declined_losses(device):
     for other in (labels, hosted(np.ones((3, 4), "float32")), hosted(np.ones((3, 4)), 1), [[1.0] * 4] * 3):
         assert _cupy.answer("sigmoid_cross_entropy", x, other) is None
     assert _cupy.answer("sigmoid_cross_entropy", x, x, weight=hosted(np.ones(3))) is None
-    assert _cupy.answer("softmax_focal_loss", x, labels) is None
     assert not device.made

@@ -95,9 +95,12 @@ def test_caffe(kind, normalization):
             got = caffe.softmax_with_loss(cupy.asarray(x), cupy.asarray(label), **named)
             assert_same_results(got, caffe.softmax_with_loss(x, label, **named), named)
     t = random.uniform(0, 1, x.shape).astype(kind)
-    named = {"normalization": normalization, "return_grad": True, "loss_weight": 0.3}
-    got = caffe.sigmoid_cross_entropy_loss(cupy.asarray(x), cupy.asarray(t), **named)
-    assert_same_results(got, caffe.sigmoid_cross_entropy_loss(x, t, **named), named)
+    t[:, ::3] = 255
+    for target, options in ((t, {}), (t, {"ignore_label": 255}), (t.astype("int32"), {"ignore_label": 255})):
+        for return_grad in (False, True):
+            named = {**options, "normalization": normalization, "return_grad": return_grad, "loss_weight": 0.3}
+            got = caffe.sigmoid_cross_entropy_loss(cupy.asarray(x), cupy.asarray(target), **named)
+            assert_same_results(got, caffe.sigmoid_cross_entropy_loss(x, target, **named), named)
 
 
 def test_images(dtype):
@@ -160,11 +163,28 @@ def test_sigmoid(kind, reduction):
                   pos_weight=random.uniform(0, 3, x.shape[-1]).astype(kind))  # fmt: skip
 
 
+@KINDS
+@pytest.mark.parametrize("n", [7, 21, 200, 500, 3000, 100_000])
+def test_softmax_focal(kind, n):
+    """Rows of every layout, hard and ordinary ones; a power that doubles cannot carry."""
+    random = np.random.default_rng(n)
+    hard = tiled(kind, 40, n) if kind != "float16" else random.normal(0, 20, (40, n)).astype(kind)
+    many = random.normal(0, 3, (2 if n > 3000 else 1000, n)).astype(kind)
+    for x in (hard, many):
+        labels = random.integers(0, n, len(x))
+        alpha = random.uniform(0, 3, n).astype("float32" if kind == "float16" else kind)
+        for options in ({}, {"alpha": alpha, "gamma": 0.5}, {"alpha": 0.25, "ignore_index": int(labels[0])},
+                        {"reduction": "none", "gamma": 20.0}):  # fmt: skip
+            check("softmax_focal_loss", x, labels, what="rows", **options)
+            check("softmax_focal_loss", np.ascontiguousarray(x.T), labels, 0, what="columns", **options)
+
+
 @pytest.mark.parametrize("shape", [(64, 100), (8, 9000), (2, 200_000), (20_000, 64)])
 def test_capture(dtype, shape):
     random = np.random.default_rng(10)
     x, labels = random.normal(size=shape).astype(dtype), random.integers(0, shape[1], shape[0])
     check_captured(stablesoft.softmax_cross_entropy, x, labels, return_grad=True, ignore_index=3)
+    check_captured(stablesoft.softmax_focal_loss, x, labels, return_grad=True, ignore_index=3, alpha=0.25)
 
 
 @pytest.mark.parametrize("operation", ["softmax", "log_softmax"])
@@ -200,7 +220,7 @@ def test_definition(dtype):
         for name, target, options in (
             ("softmax_cross_entropy", labels, {"label_smoothing": 0.1}),
             ("softmax_cross_entropy", t, {}),
-            ("softmax_focal_loss", labels, {}),
+            ("softmax_focal_loss", t, {}),
             ("sigmoid_focal_loss", t, {}),
         ):
             function = getattr(stablesoft, name)
@@ -221,6 +241,13 @@ def test_empty():
         assert float(loss) == 0.0
         assert gradient.shape == (0, 3)
     assert float(stablesoft.sigmoid_cross_entropy(cupy.empty((0, 2)), cupy.empty((0, 2)))) == 0.0
+    halves = cupy.empty((0, 2), "float16")
+    for loss in (
+        caffe.sigmoid_cross_entropy_loss(halves, halves, ignore_label=0),
+        caffe.softmax_with_loss(halves, cupy.empty(0, int)),
+    ):
+        assert float(loss) == 0.0
+        assert loss.dtype == "float16"
 
 
 @pytest.mark.skipif(DEVICES < 2, reason="one CUDA device only")

@@ -60,13 +60,13 @@ static inline void row_anew(const char *x, char *y, const ss_loss_arrays &a, con
     const ss_row_sum sum = sum_for_label<T, SS_WARP, 1>(g, at, label);
     const vpair scale = scale_of(a, o);
     ss_slope by;
-    double item = loss_of_row<T>(&g, at.x, &o, &sum, &label, &scale, y != NULL, &by);
+    double item = loss_of_row<T, 1>(&g, at.x, &o, &sum, &label, &scale, y != NULL, &by);
     if (by.kind == SS_ANEW) {
         const ss_wide_source from = {{&g, at.x, (int)sizeof(typename T::stored)}, at, label};
         ss_wide_row wide;
         wide.from = &from;
         wide.n = g.n;
-        wide.gamma = 0.0;
+        wide.gamma = o.gamma;
         wide.z_loss = o.z_loss;
         const double exact = ss_wide_loss(&wide, scale, y != NULL);
         if (by.cost_anew) item = exact;

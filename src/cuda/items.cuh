@@ -10,11 +10,13 @@
    is found on the device, in `scratch`, from the weights of the labels if it `weighs`; else scale_hi + scale_lo
    multiplies the gradient, and divisor divides the loss. factor: of the gradient. cap: the largest loss of a row.
    blocks: partial sums that were left, 0: none.
-   weight_steps, positive_steps: strides of the arguments of sigmoid losses over the kept dimensions. */
+   weight_steps, positive_steps: strides of the arguments of sigmoid losses over the kept dimensions.
+   least, most: targets of sigmoid losses that cost nothing; NaN: none do.
+   gamma: the power of a focal loss, 0: there is none. alpha: what a label weighs where there are no weights. */
 typedef struct {
     int64_t ignores, ignored, label_bytes, weight_single, weighs, summed, counted, blocks;
     int64_t weight_steps[SS_CUDA_DIMS], positive_steps[SS_CUDA_DIMS];
-    double z_loss, cap, factor, divisor, scale_hi, scale_lo;
+    double z_loss, cap, factor, divisor, scale_hi, scale_lo, least, most, gamma, alpha;
 } ss_loss_options;
 
 /* Pointers that a loss has beside logits and gradient (NULL: not wanted). */
@@ -27,6 +29,14 @@ typedef struct {
 } ss_loss_arrays;
 
 enum { SS_SCALE_HI, SS_SCALE_LO, SS_DIVISOR, SS_WEIGHT_POWER, SS_SCRATCH_HEAD, SS_PER_BLOCK = 4 };
+
+/* factor / divisor, 0 over nothing. */
+static inline vpair quotient_of(double factor, double divisor)
+{
+    if (divisor == 0.0) return ss_pair_of(0.0);
+    const double scale = v_div(factor, divisor);
+    return ss_pair(scale, v_div(-v_fma(scale, divisor, -factor), divisor));
+}
 
 static inline vpair scale_of(const ss_loss_arrays &a, const ss_loss_options &o)
 {

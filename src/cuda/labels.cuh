@@ -28,7 +28,7 @@ static inline ss_row_label label_at(const ss_loss_arrays &a, const ss_loss_optio
     if (o.ignores && mine.at == o.ignored) return mine;
     mine.bad = mine.at < 0 || mine.at >= n;
     if (mine.bad) return mine;
-    mine.weight = !a.weights       ? 1.0
+    mine.weight = !a.weights       ? o.alpha
                   : o.weight_single ? (double)((const float *)a.weights)[mine.at]
                                     : ((const double *)a.weights)[mine.at];
     if (power != 0.0) mine.weight = ldexp(mine.weight, (int)power);
@@ -98,9 +98,9 @@ static inline void count_labels(const ss_loss_arrays &a, const ss_geometry &g, c
         }
     }
     if (threadIdx.x != 0) return;
-    const double scale = divisor == 0.0 ? 0.0 : v_div(o.factor, divisor);
-    a.scratch[SS_SCALE_HI] = scale;
-    a.scratch[SS_SCALE_LO] = divisor == 0.0 ? 0.0 : v_div(-v_fma(scale, divisor, -o.factor), divisor);
+    const vpair scale = quotient_of(o.factor, divisor);
+    a.scratch[SS_SCALE_HI] = scale.hi;
+    a.scratch[SS_SCALE_LO] = scale.lo;
     a.scratch[SS_DIVISOR] = divisor;
     a.scratch[SS_WEIGHT_POWER] = power;
 }

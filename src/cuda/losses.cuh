@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Softmax cross-entropy of rows with one label each: loss and gradient in one read where a row fits into registers.
    The arithmetic from a row's sum to its label is loops/loss_sums.inc.h; the cases are those of loops/loss_rows.inc.h,
-   with its bits. A label out of range makes its row NaN, and nothing is read by it. */
+   with its bits. A label out of range makes its row NaN, and nothing is read by it. FOCAL: the loss of a row is
+   focused, for which there are kernels of their own, as a power takes registers. */
 
 static inline ss_label label_of(float, vd peak, vpair rest, vd exponent, vpair gap, vpair term)
 {
@@ -64,17 +65,24 @@ static inline void add_z_loss(double z_loss, double highest, const ss_label *end
 
 /* FN(loss_of_label) of an ordinary row: returns its loss. `x` is the logit at the label; `wanted`: the gradient is. */
 template <class real>
-static inline double loss_of_label(const ss_row_sum &sum, double x, double weight, vpair scale, double z_loss,
-                                   int wanted, ss_slope *by)
+static inline double loss_of_label(const ss_row_sum &sum, double x, double weight, vpair scale, double gamma,
+                                   double z_loss, int wanted, ss_slope *by)
 {
     typedef arithmetic<real> A;
     const double highest = sum.peak, peak = v_sub(sum.peak, sum.shift), lowest = v_sub(peak, SS_TERM_REACH);
     const double near = v_max(lowest, v_sub(x, sum.shift));
     const vpair rest = sum.total, term = A::pair(A::term(near, ss_scale_bits(ss_exponent(peak), 0)));
     const ss_label end = label_of((real)0, peak, rest, sum.exponent, gap_of(highest, x), term);
-    const vpair factor = ss_pair_mul(A::reciprocal(end.total), ss_pair_mul(scale, ss_pair_of(weight)));
+    const vpair inverse = A::reciprocal(end.total);
+    vpair coefficient = ss_pair_mul(scale, ss_pair_of(weight)), item = end.loss;
+    if (gamma != 0.0) {
+        vpair on_loss, on_gradient;
+        ss_label_focus(gamma, &end, inverse, term, &on_loss, &on_gradient);
+        if (fabs(item.hi) < INFINITY) item = ss_pair_mul(item, on_loss);
+        coefficient = ss_pair_mul(coefficient, on_gradient);
+    }
+    const vpair factor = ss_pair_mul(inverse, coefficient);
     ss_others others = {end.others, end.others_unit - end.unit};
-    vpair item = end.loss;
     by->peak = peak;
     by->unit = end.unit;
     by->kept = sum.exponent - end.unit > SS_SLOPE_BETWEEN;
@@ -83,7 +91,7 @@ static inline double loss_of_label(const ss_row_sum &sum, double x, double weigh
         const int cut = near < v_sub(peak, SS_TERM_REACH - 1.0);
         add_z_loss(z_loss, highest, &end, term, cut, &item, &others, &by->factor);
     }
-    by->cost_anew = ss_cost_beyond(0.0, z_loss, weight, &end, highest, x);
+    by->cost_anew = ss_cost_beyond(gamma, z_loss, weight, &end, highest, x);
     by->kind = SS_PLAIN;
     if (by->cost_anew || (wanted && ss_slope_beyond(sum.shift, by->factor.hi, v_mul(scale.hi, weight))))
         by->kind = SS_ANEW;
@@ -93,11 +101,13 @@ static inline double loss_of_label(const ss_row_sum &sum, double x, double weigh
 }
 
 /* FN(loss_infinite): `count` elements are +inf. */
-static inline double loss_infinite(double count, double x, double weight, vpair scale, double z_loss, ss_slope *by)
+static inline double loss_infinite(double count, double x, double weight, vpair scale, double gamma, double z_loss,
+                                   ss_slope *by)
 {
-    const ss_infinite all = ss_infinite_of(count, 0.0, z_loss);
+    const ss_infinite all = ss_infinite_of(count, gamma, z_loss);
     const int hit = x == INFINITY, rises = hit && all.rise == INFINITY;
-    const double coefficient = ss_pair_mul(scale, ss_pair_of(weight)).hi;
+    double coefficient = ss_pair_mul(scale, ss_pair_of(weight)).hi;
+    if (hit) coefficient = v_mul(coefficient, v_mul(all.focus, all.growth));
     by->kind = SS_ALIKE;
     by->hi = v_mul(v_div(all.rise, count), coefficient);
     by->lo = v_mul(0.0, coefficient);
@@ -106,7 +116,7 @@ static inline double loss_infinite(double count, double x, double weight, vpair 
 }
 
 /* The loss of any row, and its slope. */
-template <class T>
+template <class T, int FOCAL>
 __noinline__ static double loss_of_row(const ss_geometry *g, const char *x, const ss_loss_options *o,
                                        const ss_row_sum *sum, const ss_row_label *mine, const vpair *scale,
                                        int wanted, ss_slope *by)
@@ -114,9 +124,9 @@ __noinline__ static double loss_of_row(const ss_geometry *g, const char *x, cons
     typedef typename T::real real;
     *by = slope_alike(mine->at, mine->bad ? NAN : 0.0);
     if (mine->bad || mine->weight == 0.0) return by->mine; /* what has no weight is ignored, even NaN */
-    const double at_label = (double)element_of<T>(*g, x, mine->at);
-    if (!sum->special) return loss_of_label<real>(*sum, at_label, mine->weight, *scale, o->z_loss, wanted, by);
-    if (sum->hi == sum->hi) return loss_infinite(sum->hi, at_label, mine->weight, *scale, o->z_loss, by);
+    const double at_label = (double)element_of<T>(*g, x, mine->at), gamma = FOCAL ? o->gamma : 0.0;
+    if (!sum->special) return loss_of_label<real>(*sum, at_label, mine->weight, *scale, gamma, o->z_loss, wanted, by);
+    if (sum->hi == sum->hi) return loss_infinite(sum->hi, at_label, mine->weight, *scale, gamma, o->z_loss, by);
     *by = slope_alike(mine->at, NAN);
     return NAN;
 }
@@ -220,20 +230,20 @@ static inline ss_row_sum sum_for_label(const ss_geometry &g, ss_place at, const 
 }
 
 /* Puts the loss of a row, if it is `here`, from its sum, and returns the slope. */
-template <class T, int LANES>
+template <class T, int LANES, int FOCAL>
 static inline ss_slope put_loss(ss_place at, int64_t row, int here, const ss_row_label &label, const ss_row_sum &its,
                                 char *y, const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o)
 {
     const vpair scale = scale_of(a, o);
     ss_slope found;
-    const double item = loss_of_row<T>(&g, at.x, &o, &its, &label, &scale, y != NULL, &found);
+    const double item = loss_of_row<T, FOCAL>(&g, at.x, &o, &its, &label, &scale, y != NULL, &found);
     const ss_slope by = found; /* in registers again */
     if (here && group<LANES>::rank() == 0) put_item<T>(a, o, row, item, by.kind == SS_ANEW);
     return by;
 }
 
 /* One launch: whole rows. */
-template <class T, int LANES, int CHUNKS>
+template <class T, int LANES, int CHUNKS, int FOCAL>
 static inline void label_stream(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
                                 const ss_loss_options &o)
 {
@@ -243,12 +253,12 @@ static inline void label_stream(const char *x, char *y, const ss_loss_arrays &a,
     ss_row_label mine = {0, 0.0, 0};
     if (here) mine = label_of_row(a, o, g.n, row);
     const ss_row_sum its = sum_for_label<T, LANES, CHUNKS>(g, at, mine);
-    const ss_slope by = put_loss<T, LANES>(at, row, here, mine, its, y, a, g, o);
+    const ss_slope by = put_loss<T, LANES, FOCAL>(at, row, here, mine, its, y, a, g, o);
     if (here && y && by.kind != SS_ANEW) write_slopes<T, LANES, 2>(g, at, 0, g.n, by);
 }
 
 /* One launch: rows that teams share; nobody waits where there is no gradient. */
-template <class T, int LANES, int CHUNKS>
+template <class T, int LANES, int CHUNKS, int FOCAL>
 static inline void label_teams(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
                                const ss_loss_options &o)
 {
@@ -268,7 +278,7 @@ static inline void label_teams(const char *x, char *y, const ss_loss_arrays &a, 
         const auto conclude_label = [&](partial<real> all) {
             const ss_row_sum its = conclude_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(
                 g, at, length_for_label(g, label), all, (double)g.emptied);
-            return put_loss<T, LANES>(at, row, here, label, its, y, a, g, o);
+            return put_loss<T, LANES, FOCAL>(at, row, here, label, its, y, a, g, o);
         };
         const ss_slope by = team.template meet<SS_CROSS_ENTROPY, ss_slope>(sum, here, y != NULL, conclude_label);
         if (here && y && by.kind != SS_ANEW) write_slopes<T, LANES, WRITTEN>(g, at, mine.first, mine.last, by);
@@ -277,11 +287,11 @@ static inline void label_teams(const char *x, char *y, const ss_loss_arrays &a, 
 
 /* ---- rows in registers, the common case ---- */
 
-template <class T, int LANES>
+template <class T, int LANES, int FOCAL>
 __noinline__ static void label_again(const char *x, char *y, const ss_loss_arrays *a, const ss_geometry *g,
                                      const ss_loss_options *o)
 {
-    label_stream<typename T::in_doubles, LANES, 1>(x, y, *a, *g, *o);
+    label_stream<typename T::in_doubles, LANES, 1, FOCAL>(x, y, *a, *g, *o);
 }
 
 /* What all threads have to know of an ordinary row's slope. */
@@ -314,7 +324,7 @@ static inline void write_kept(const ss_geometry &g, ss_place at, const items<T, 
         again);
 }
 
-template <class T, int LANES, int CHUNKS>
+template <class T, int LANES, int CHUNKS, int FOCAL>
 static inline void label_rows(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
                               const ss_loss_options &o)
 {
@@ -344,7 +354,8 @@ static inline void label_rows(const char *x, char *y, const ss_loss_arrays &a, c
         ss_kept_slope slope;
         if (LANES != WHOLE_BLOCK || threadIdx.x < SS_WARP) {
             ss_slope by;
-            const double item = loss_of_label<real>(sum, at_label, label.weight, scale_of(a, o), 0.0, y != NULL, &by);
+            const double item = loss_of_label<real>(sum, at_label, label.weight, scale_of(a, o),
+                                                    FOCAL ? o.gamma : 0.0, 0.0, y != NULL, &by);
             slope.anew = by.kind == SS_ANEW;
             if (lanes::rank() == 0) put_item<T>(a, o, row, item, slope.anew);
             slope.factor = by.factor;
@@ -358,5 +369,5 @@ static inline void label_rows(const char *x, char *y, const ss_loss_arrays &a, c
         if (certain)
             write_kept<T, CHUNKS>(g, at, mine, value, terms, sum.exponent, (real)sum.peak, slope, label.at);
     }
-    if (!certain) label_again<T, LANES>(x, y, &a, &g, &o);
+    if (!certain) label_again<T, LANES, FOCAL>(x, y, &a, &g, &o);
 }

@@ -82,40 +82,104 @@ static inline double operand_at(const ss_geometry &g, const char *from, const in
     return (double)T::get(*(const typename T::stored *)(from + offset_in(g.kept, g.kept_shape, steps, i)));
 }
 
+template <class real> static inline int target_is_ignored(const ss_loss_options &o, real target)
+{
+    return (real)o.least <= target && target <= (real)o.most;
+}
+
+/* piece(items): pieces of 16 bytes of the elements for each thread, until all are done. */
+template <class T, class F> static inline void in_pieces(const ss_geometry &g, F piece)
+{
+    const int64_t all = (int64_t)items<T, 1>::COUNT * blockDim.x;
+    for (int64_t first = blockIdx.x * all; first < g.rows; first += gridDim.x * all) {
+        const items<T, 1> mine = {first, first + all < g.rows ? first + all : g.rows, (int)threadIdx.x, (int)blockDim.x,
+                                  (int)g.vector};
+        piece(mine);
+    }
+}
+
+template <class T>
+static inline void load_targets(const ss_loss_arrays &a, const ss_geometry &g, const items<T, 1> &mine,
+                                typename T::real *target)
+{
+    mine.load_from(a.labels, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.reduced_x, i); }, target);
+}
+
+/* ---- the divisor of a mean over targets that are not ignored: each block leaves what it has counted ---- */
+
+static inline double *counts_behind(const ss_loss_arrays &a, const ss_loss_options &o)
+{
+    return a.scratch + SS_SCRATCH_HEAD + o.blocks * SS_PER_BLOCK;
+}
+
+static inline double add_counts(double a, double b) { return a + b; }
+
+static inline void leave_count(const ss_loss_arrays &a, const ss_loss_options &o, int mine)
+{
+    const double count = group<WHOLE_BLOCK>::reduce((double)mine, add_counts);
+    if (threadIdx.x == 0) counts_behind(a, o)[blockIdx.x] = count;
+}
+
+/* To all threads of the block. */
+static inline double sum_counts(const ss_loss_arrays &a, const ss_loss_options &o)
+{
+    double count = 0.0;
+    for (int64_t i = threadIdx.x; i < o.blocks; i += blockDim.x) count += counts_behind(a, o)[i];
+    return group<WHOLE_BLOCK>::reduce(count, add_counts);
+}
+
+/* Before a gradient is written; else sigmoid_elements counts on its way. */
+template <class T>
+static inline void count_targets(const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o)
+{
+    enum { COUNT = items<T, 1>::COUNT };
+    int count = 0;
+    in_pieces<T>(g, [&](const items<T, 1> &mine) {
+        typename T::real target[COUNT];
+        load_targets<T>(a, g, mine, target);
+#pragma unroll
+        for (int v = 0; v < COUNT; v++) count += mine.place(v) < mine.last && !target_is_ignored(o, target[v]);
+    });
+    leave_count(a, o, count);
+}
+
+/* ---- losses and slopes ---- */
+
 template <class T>
 static inline void sigmoid_elements(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
                                     const ss_loss_options &o)
 {
     typedef typename T::real real;
     enum { COUNT = items<T, 1>::COUNT };
-    const int64_t all = (int64_t)COUNT * blockDim.x;
     const int given = a.weights || a.positives;
-    const vpair scale = ss_pair(o.scale_hi, o.scale_lo);
+    const vpair scale = y && o.counted ? quotient_of(o.factor, sum_counts(a, o)) : ss_pair(o.scale_hi, o.scale_lo);
     ss_items_sum sum = no_items();
-    for (int64_t first = blockIdx.x * all; first < g.rows; first += gridDim.x * all) {
-        const items<T, 1> mine = {first, first + all < g.rows ? first + all : g.rows, (int)threadIdx.x, (int)blockDim.x,
-                                  (int)g.vector};
+    int count = 0;
+    in_pieces<T>(g, [&](const items<T, 1> &mine) {
         real logit[COUNT], target[COUNT];
         typename T::stored item[COUNT], slope[COUNT];
         mine.load_from(x, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.kept_x, i); }, logit);
-        mine.load_from(a.labels, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.reduced_x, i); }, target);
+        load_targets<T>(a, g, mine, target);
 #pragma unroll
         for (int v = 0; v < COUNT; v++) {
-            const int here = mine.place(v) < mine.last;
+            const int here = mine.place(v) < mine.last, ignored = target_is_ignored(o, target[v]);
             double weight = 1.0, positive = 1.0, loss, its_slope = 0.0;
             if (given && here) {
                 weight = operand_at<T>(g, a.weights, o.weight_steps, mine.place(v));
                 positive = operand_at<T>(g, a.positives, o.positive_steps, mine.place(v));
             }
+            if (ignored) weight = 0.0;
             loss = loss_of_logit<real>((double)logit[v], (double)target[v], weight, positive, scale,
                                        y ? &its_slope : NULL);
             if (o.summed && here) add_item(&sum, loss);
+            count += here && !ignored;
             item[v] = T::put(loss);
             slope[v] = T::put(its_slope);
         }
         if (y) mine.store_to(y, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.kept_y, i); }, slope);
         if (!o.summed) mine.store_to(a.value, [](int64_t i) { return i * (int64_t)sizeof(typename T::stored); }, item);
-    }
+    });
+    if (o.counted && !y) leave_count(a, o, count);
     if (o.summed) leave_items(a.scratch + SS_SCRATCH_HEAD, sum);
 }
 
@@ -123,10 +187,15 @@ template <class T>
 static inline void finish_sigmoid(const char *x, const ss_loss_arrays &a, const ss_geometry &g,
                                   const ss_loss_options &o)
 {
+    if (o.counted) {
+        const double count = sum_counts(a, o);
+        if (threadIdx.x == 0) a.scratch[SS_DIVISOR] = count; /* which reads it, too */
+    }
     finish_items<T>(a, o, a.scratch + SS_SCRATCH_HEAD, g.rows, [&](int64_t i) {
+        const double target = operand_at<T>(g, a.labels, g.reduced_x, i);
+        const double weight = operand_at<T>(g, a.weights, o.weight_steps, i);
         return loss_of_logit<typename T::real>(
-            operand_at<T>(g, x, g.kept_x, i), operand_at<T>(g, a.labels, g.reduced_x, i),
-            operand_at<T>(g, a.weights, o.weight_steps, i), operand_at<T>(g, a.positives, o.positive_steps, i),
-            ss_pair_of(1.0), NULL);
+            operand_at<T>(g, x, g.kept_x, i), target, target_is_ignored(o, target) ? 0.0 : weight,
+            operand_at<T>(g, a.positives, o.positive_steps, i), ss_pair_of(1.0), NULL);
     });
 }
