@@ -27,7 +27,7 @@ _COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp w
 UNARY = ("expit", "log_expit", "softplus", "logit", "log1mexp")
 BINARY = ("logaddexp", "logsubexp")
 CROSS_ENTROPY, SIGMOID = "cross_entropy", "sigmoid_cross_entropy"
-FOCAL = "softmax_focal"
+FOCAL, SIGMOID_FOCAL = "softmax_focal", "sigmoid_focal"
 _TYPES = {"float16": "f16", "float32": "f32", "float64": "f64"}
 IN_FLOATS = ("float16", "float32")  # dtypes that have kernels for devices on which doubles are slow
 BLOCK = 128  # SS_BLOCK: threads of a block that holds several rows
@@ -133,9 +133,10 @@ def _loss_kernels():
             add(name, *kernel)
         add(f"{CROSS_ENTROPY}_{dtype}_anew", COLUMNS, 1, f"rows_anew<{short}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
-        add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}>(x, y, a, g, o)")
+        for name, kind in ((SIGMOID, "sigmoid"), (SIGMOID_FOCAL, "focal")):
+            add(f"{name}_{dtype}", MOST_THREADS, 2, f"{kind}_elements<{short}>(x, y, a, g, o)")
+            add(f"{name}_{dtype}_finish", MOST_THREADS, 1, f"finish_{kind}<{short}>(x, a, g, o)")
         add(f"{SIGMOID}_{dtype}_count", MOST_THREADS, 2, f"count_targets<{short}>(a, g, o)")
-        add(f"{SIGMOID}_{dtype}_finish", MOST_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
     add(f"{CROSS_ENTROPY}_count", CONCLUDING_THREADS, 1, "count_labels(a, g, o)")
     add(f"{CROSS_ENTROPY}_sum", MOST_THREADS, 2, "sum_items(a, g)")
     return found
@@ -368,7 +369,7 @@ INCLUDES = (
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
     *(f"cuda/{name}.cuh" for name in (
         "group", "real", "conclude", "terms", "float_pair", "float_terms", "parts", "teams", "stream", "rows", "ladder",
-        "elementwise", "items", "labels", "losses", "anew", "sigmoid", "options")),
+        "elementwise", "items", "labels", "losses", "anew", "sigmoid", "focal", "options")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -386,7 +387,7 @@ def source(names):
     elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
     anew = any(name.endswith("_anew") for name in names)
     ladder = anew or any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
-    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "labels", "losses", "sigmoid")]
+    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "labels", "losses", "sigmoid", "focal")]
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
     lines += losses if any(known[name].macro == "SS_LOSS_KERNEL" for name in names) else []

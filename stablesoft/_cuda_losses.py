@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _cuda
-from ._cuda import CROSS_ENTROPY, DIMS, FOCAL, SIGMOID, Launch
+from ._cuda import CROSS_ENTROPY, DIMS, FOCAL, SIGMOID, SIGMOID_FOCAL, Launch
 
 _FLAGS = ("ignores", "ignored", "label_bytes", "weight_single", "weighs", "summed", "counted", "blocks")
 _NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo", "least", "most", "gamma", "alpha")
@@ -78,9 +78,11 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubl
     return LossPlan(tuple(launches), geometry, _options(blocks=blocks, **options), scratch, left > 0)
 
 
-def plan_sigmoid(dtype, shape, steps, aligned, **options):
-    """How to compute a sigmoid cross-entropy. `steps` are the strides of logits, targets, weights, positives, gradient
-    and losses, in this order, None where there is no such array.
+def plan_sigmoid(dtype, shape, steps, aligned, focal=False, **options):
+    """How to compute a sigmoid cross-entropy or focal loss.
+
+    `steps` are the strides of logits, targets, weights, positives, gradient and losses, in this order, None where there
+    is no such array.
     """
     none = (0,) * len(shape)
     dims = _cuda.collapse(zip(shape, *(none if one is None else one for one in steps))) or [(1,) + (0,) * 6]
@@ -94,11 +96,12 @@ def plan_sigmoid(dtype, shape, steps, aligned, **options):
     if options["summed"]:
         grid = min(grid, MOST_SUMMING)
     each = (grid, 1), (_cuda.MOST_THREADS, 1)
-    launches = [Launch(f"{SIGMOID}_{dtype}", *each)]
+    name = SIGMOID_FOCAL if focal else SIGMOID
+    launches = [Launch(f"{name}_{dtype}", *each)]
     if options.get("counted") and steps[4] is not None:
         launches.insert(0, Launch(f"{SIGMOID}_{dtype}_count", *each))
     if options["summed"]:
-        launches.append(Launch(f"{SIGMOID}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
+        launches.append(Launch(f"{name}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
     kept = [(length, logits, gradient) for length, logits, _, _, _, gradient, _ in dims]
     geometry = _cuda.geometry_of(kept, [(1, dim[2], 0) for dim in dims], rows=count, n=1, vector=vector)
     filled = _options(blocks=grid if options["summed"] else 0, **options)

@@ -137,8 +137,18 @@ def _sigmoid_cross_entropy(logits, targets, *, weight=None, pos_weight=None, red
     return sigmoid(logits, targets, weight=weight, positive=pos_weight, reduction=reduction, return_grad=return_grad)
 
 
-def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor=1.0, divisor=None, ignored=None):
-    """Sigmoid cross-entropy, as `cross_entropy` is the other; the parameters are those of _loss_answers."""
+def _sigmoid_focal_loss(logits, targets, *, alpha=None, gamma=2.0, reduction="mean", return_grad=False):
+    numbers = (gamma, 0.5 if alpha is None else alpha)
+    if any(type(one) not in (int, float) for one in numbers) or not (0 <= gamma < math.inf and 0 <= numbers[1] <= 1):
+        return None
+    alpha = math.nan if alpha is None else float(alpha)
+    return sigmoid(logits, targets, weight=None, positive=None, reduction=reduction, return_grad=return_grad,
+                   focal=True, alpha=alpha, gamma=float(gamma))  # fmt: skip
+
+
+def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor=1.0, divisor=None, ignored=None,
+            focal=False, alpha=math.nan, gamma=0.0):
+    """The sigmoid losses, as `cross_entropy` is those of labels; the parameters are those of _loss_answers."""
     dtype = _cupy._DTYPES.get(logits.dtype.char)
     if dtype is None or logits.size == 0 or type(return_grad) is not bool or reduction not in REDUCTIONS:
         return None
@@ -159,7 +169,8 @@ def sigmoid(logits, targets, *, weight, positive, reduction, return_grad, factor
                 return None
             one = cupy.broadcast_to(one, logits.shape)
         spread.append(one)
-    options = {"summed": reduction != "none", "factor": factor, "counted": False}
+    options = {"summed": reduction != "none", "factor": factor, "counted": False, "focal": focal, "alpha": alpha,
+               "gamma": gamma}  # fmt: skip
     if ignored is not None:
         options["least"], options["most"] = ignored[1:]
         options["counted"] = reduction == "mean" and divisor is None
@@ -192,7 +203,7 @@ def _run_sigmoid(x, targets, weight, positive, dtype, return_grad, options):
 
 
 _LOSSES = {"softmax_cross_entropy": _softmax_cross_entropy, "softmax_focal_loss": _softmax_focal_loss,
-           "sigmoid_cross_entropy": _sigmoid_cross_entropy}  # fmt: skip
+           "sigmoid_cross_entropy": _sigmoid_cross_entropy, "sigmoid_focal_loss": _sigmoid_focal_loss}  # fmt: skip
 
 
 def _empty_like(x):

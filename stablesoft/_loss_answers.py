@@ -98,11 +98,12 @@ def answer_sigmoid(xp, x, t, hidden, missing, *, reduction, return_grad, weight=
     """
     result = counts = None
     mask = either(hidden, missing)
-    if is_cupy_namespace(xp) and not focal:
+    if is_cupy_namespace(xp):
         from . import _cupy_losses  # imports CuPy
 
         result = _cupy_losses.sigmoid(x, t, weight=weight, positive=positive, reduction=reduction, factor=factor,
-                                      return_grad=return_grad, divisor=divisor, ignored=ignored)  # fmt: skip
+                                      return_grad=return_grad, divisor=divisor, ignored=ignored, focal=focal,
+                                      alpha=alpha, gamma=gamma)  # fmt: skip
     if result is None:
         x, t = _widened(xp, x), _widened(xp, t)
     if result is None and ignored is not None:

@@ -17,7 +17,7 @@ CONSUMER_ARCHITECTURES = (75, 89, 120)
 FAMILIES = {
     "softmax": ["softmax"], "log_softmax": ["log_softmax"], "logsumexp": ["logsumexp"],
     "elementwise": [*_cuda.UNARY, *_cuda.BINARY, "options"], "losses": [_cuda.CROSS_ENTROPY, _cuda.SIGMOID],
-    "focal": [_cuda.FOCAL],
+    "focal": [_cuda.FOCAL, _cuda.SIGMOID_FOCAL],
 }  # fmt: skip
 
 HAVE_FLOATS = ("softmax", "log_softmax", "logsumexp", _cuda.CROSS_ENTROPY)

@@ -7,7 +7,7 @@ from test_reproducibility import assert_same_bits
 
 import stablesoft
 from cases import rows
-from emulation import EMULATED, aligned, tiled
+from emulation import EMULATED, aligned, tiled, values
 from loss_cases import labels_of
 from stablesoft import _cuda, _cuda_losses
 
@@ -122,3 +122,66 @@ def test_bad_labels(emulation, dtype, axis):
     assert np.isnan(gradient[bad]).all()
     assert_same_bits(loss[~bad], want[~bad], "loss")
     assert_same_bits(gradient[~bad], slope[~bad], "gradient")
+
+
+# ---- single logits ----
+
+
+def sigmoid(library, x, t, *, gamma=2.0, alpha=None, reduction="mean", grad=True):
+    y = aligned(x.shape, x.dtype) if grad else None
+    value = aligned(x.shape if reduction == "none" else (), x.dtype)
+    steps = [None if one is None else one.strides for one in (x, t, None, None, y)]
+    plan = _cuda_losses.plan_sigmoid(
+        x.dtype.name, x.shape, [*steps, value.strides if reduction == "none" else None], False, focal=True,
+        gamma=gamma, alpha=np.nan if alpha is None else alpha, summed=reduction != "none",
+        divisor=float(x.size) if reduction == "mean" else 1.0,
+    )  # fmt: skip
+    launch(library, plan, x, y, scratch_of(plan), (t, None, None, value))
+    return value, y
+
+
+def check_sigmoid(library, x, t, **options):
+    with np.errstate(over="ignore"):  # a sum beyond float16
+        want, slope = stablesoft.sigmoid_focal_loss(x, t, return_grad=True, **options)
+    loss, gradient = sigmoid(library, x, t, **options)
+    assert_same_bits(loss, np.asarray(want), f"loss {options}")
+    assert_same_bits(gradient, slope, f"gradient {options}")
+    assert_same_bits(sigmoid(library, x, t, grad=False, **options)[0], np.asarray(want), f"alone {options}")
+
+
+SIGMOID_OPTIONS = ({}, {"alpha": 0.25}, {"gamma": 0.0}, {"gamma": 0.5, "alpha": 1.0}, {"gamma": 3.7, "alpha": 0.0},
+                   {"gamma": 40.0}, {"gamma": 1e-300, "alpha": 1e-60})  # fmt: skip
+
+
+@KINDS
+@REDUCTIONS
+def test_sigmoid(emulation, kind, reduction):
+    random = np.random.default_rng(9)
+    for x in (values(kind, 3000), values(kind, 1200).reshape(12, 100)[::-2, 3:50]):
+        for targets in (random.integers(0, 2, x.shape), random.uniform(0, 1, x.shape)):
+            t = targets.astype(kind)
+            for options in SIGMOID_OPTIONS:
+                check_sigmoid(emulation, x, t, reduction=reduction, **options)
+            finite = np.nan_to_num(x, nan=3.0, posinf=50.0, neginf=-70.0)
+            check_sigmoid(emulation, finite, t, reduction=reduction)
+
+
+def test_sigmoid_extremes(emulation, dtype):
+    """Where doubles lose digits on the way: logits far out, tiny targets, and those outside of [0, 1]."""
+    random = np.random.default_rng(6)
+    info = np.finfo(dtype)
+    x = random.normal(0, 300, 2000).astype(dtype)
+    x[::9] = random.choice([np.nan, np.inf, -np.inf, 0.0, info.max, info.tiny], x[::9].shape)
+    t = random.choice([0.0, 1.0, 0.5, info.tiny, info.smallest_subnormal, -0.5, 2.0, np.nan], x.shape).astype(dtype)
+    for options in SIGMOID_OPTIONS:
+        for reduction in ("none", "sum"):
+            check_sigmoid(emulation, x, t, reduction=reduction, **options)
+
+
+def test_sigmoid_exact_sums(emulation):
+    """Sums that the block which finishes adds exactly."""
+    x = np.full(3000, 1e308)
+    for small in (1e-308, 1.0, 1.7e308, -1e308):
+        x[7::100] = small
+        for reduction in ("sum", "mean"):
+            check_sigmoid(emulation, x, np.zeros(3000), reduction=reduction)

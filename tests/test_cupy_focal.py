@@ -65,3 +65,30 @@ def test_declined(device):  # noqa: F811
         assert _cupy.answer("softmax_focal_loss", x, labels, **options) is None
     assert _cupy.answer("softmax_focal_loss", x, x) is None
     assert not device.made
+
+
+@REDUCTIONS
+@KINDS
+def test_sigmoid(device, kind, reduction):  # noqa: F811
+    random = np.random.default_rng(2)
+    x, t = random.normal(0, 9, (20, 30)).astype(kind), random.integers(0, 2, (20, 30)).astype(kind)
+    for a, b in ((x, t), (x[::2, ::-1], t[1::2]), (np.asfortranarray(x), np.asfortranarray(t))):
+        for options in ({}, {"alpha": 0.25, "gamma": 3}, {"alpha": 1}):
+            for return_grad in (False, True):
+                named = {**options, "reduction": reduction, "return_grad": return_grad}
+                want = stablesoft.sigmoid_focal_loss(a, b, **named)
+                same_loss(stablesoft.sigmoid_focal_loss(hosted(a), hosted(b), **named), want, (a.shape, named))
+    wide = {"gamma": np.float64(2.0), "return_grad": True}  # in normal form
+    if kind != "float16":
+        same_loss(stablesoft.sigmoid_focal_loss(hosted(x), hosted(t), **wide),
+                  stablesoft.sigmoid_focal_loss(x, t, **wide), "normal form")  # fmt: skip
+    assert all(name.startswith(_cuda.SIGMOID_FOCAL) for name in device.made)
+
+
+def test_declined_sigmoid(device):  # noqa: F811
+    x = hosted(np.ones((3, 4)))
+    for options in ({"gamma": -1.0}, {"gamma": np.inf}, {"gamma": "2"}, {"alpha": -1.0}, {"alpha": 1.5},
+                    {"alpha": x}, {"reduction": "all"}):  # fmt: skip
+        assert _cupy.answer("sigmoid_focal_loss", x, x, **options) is None
+    assert _cupy.answer("sigmoid_focal_loss", x, hosted(np.ones(4))) is None
+    assert not device.made

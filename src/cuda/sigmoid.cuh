@@ -6,7 +6,7 @@
 #include "loops/logistic.inc.h"
 #include "wide.h"
 
-/* Of that in losses.h what the wide arithmetic asks for. Focal losses are not computed here. */
+/* Of that in losses.h what the wide arithmetic asks for. */
 typedef struct {
     int focal;
     double alpha, gamma, scale_hi, scale_lo;
@@ -27,6 +27,7 @@ template <class real> struct logistic;
         { \
             return logistic_slope_##suffix(s, x, none, some, scale); \
         } \
+        static inline vpair larger(const ss_logistic *s) { return larger_##suffix(s); } \
         static inline double most_plain() { return PLAIN_##suffix; } \
         static inline double wide() { return WIDE_##suffix; } \
         static inline double plain_loss(const ss_logistic *s, double x, double t) \
