@@ -100,6 +100,16 @@ def test_slow_doubles(device, monkeypatch):
             assert device.made[0].endswith("_in_floats") == slow
 
 
+@pytest.mark.parametrize("name", [*_cuda.UNARY, *_cuda.BINARY])
+def test_slow_doubles_elementwise(device, monkeypatch, name):
+    monkeypatch.setattr(_cupy.runtime, "deviceGetAttribute", lambda *_: 64)
+    function = getattr(stablesoft, name)
+    for kind in ("float16", "float32", "float64"):
+        arrays = np.random.default_rng(5).uniform(-1, 1, (1 + (name in _cuda.BINARY), 6, 40)).astype(kind)
+        assert_same_bits(seen(function(*map(hosted, arrays))), function(*arrays), kind)
+        assert device.made.pop() == f"{name}_{kind}" + "_in_floats" * (kind != "float64")
+
+
 def test_normal_form(device):
     """What the door does not read at once reaches the kernels in its normal form."""
     x = np.random.default_rng(2).normal(size=(4, 9))
