@@ -85,12 +85,12 @@ def kernels():
                 found.update((name + end, kernel) for name, kernel in _row_kernels(operation, dtype, one))
             if operation in REDUCTIONS:
                 found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{short}>(x, y, g))")
-    for kind, short, end in ((kind, *one) for kind in _TYPES for one in _arithmetics(kind)):
-        for name in UNARY:
-            found[f"{name}_{kind}{end}"] = Kernel(MOST_THREADS, 2, f"(unary<{short}, of_{name}>(x, y, g))")
-        for subtract, name in enumerate(BINARY):
-            body = f"(binary<{short}, {subtract}>(x, y, (const char *)more, g))"
-            found[f"{name}_{kind}{end}"] = Kernel(MOST_THREADS, 1, body)
+    for dtype in _TYPES:
+        for short, end in _arithmetics(dtype):
+            for name in UNARY:
+                found[f"{name}_{dtype}{end}"] = Kernel(MOST_THREADS, 2, f"(unary<{short}, of_{name}>(x, y, g))")
+            for subtract, name in enumerate(BINARY):
+                found[f"{name}_{dtype}{end}"] = Kernel(MOST_THREADS, 1, f"(binary<{short}, {subtract}>(x, y, more, g))")
     return found
 
 
@@ -290,9 +290,8 @@ def plan_elementwise(name, dtype, shape, steps, aligned, slow_doubles=False):
     vector = aligned and len(dims) == 1 and all(step == size for step in dims[0][1:]) and count * size % 16 == 0
     threads = BLOCK if count < MOST_THREADS * 16 else MOST_THREADS
     grid = -(-count // (threads * (16 // size)))
-    kept = [(dim[0], dim[1], dim[-1]) for dim in dims]
     second = [(1, dim[2], 0) for dim in dims] if len(steps) == 3 else []
-    geometry = geometry_of(kept, second, rows=count, n=1, vector=vector)
+    geometry = geometry_of([(dim[0], dim[1], dim[-1]) for dim in dims], second, rows=count, n=1, vector=vector)
     launches = (Launch(f"{name}_{dtype}", (grid, 1), (threads, 1)),)
     return Plan(in_floats(launches, dtype) if slow_doubles else launches, geometry, 0)
 

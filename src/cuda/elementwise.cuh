@@ -102,14 +102,14 @@ template <int SUBTRACT> __noinline__ static double two_decided(float a, float b,
 }
 
 template <class T, int SUBTRACT>
-static inline void binary(const char *x, char *y, const char *second, const ss_geometry &g)
+static inline void binary(const char *x, char *y, const void *more, const ss_geometry &g)
 {
     enum { COUNT = items<T, 1>::COUNT };
     const items<T, 1> mine = items_of<T>(g);
     typename T::real a[COUNT], b[COUNT];
     typename T::stored result[COUNT];
     mine.load_from(x, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.kept_x, i); }, a);
-    mine.load_from(second, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.reduced_x, i); }, b);
+    mine.load_from((const char *)more, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.reduced_x, i); }, b);
     unsigned cancelled = 0, doubtful = ~0u;
     if constexpr (!T::terms::IN_DOUBLES) {
         doubtful = 0;
