@@ -88,12 +88,12 @@ def kernels():
                 found.update((name + end, kernel) for name, kernel in _row_kernels(operation, dtype, one))
             if operation in REDUCTIONS:
                 found[f"{operation}_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(ladder<{short}>(x, y, g))")
-    for dtype, short in _TYPES.items():
-        for name in UNARY:
-            found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 2, f"(unary<{short}, of_{name}>(x, y, g))")
-        for subtract, name in enumerate(BINARY):
-            body = f"(binary<{short}, {subtract}>(x, y, (const char *)more, g))"
-            found[f"{name}_{dtype}"] = Kernel(MOST_THREADS, 1, body)
+    for dtype in _TYPES:
+        for short, end in _arithmetics(dtype):
+            for name in UNARY:
+                found[f"{name}_{dtype}{end}"] = Kernel(MOST_THREADS, 2, f"(unary<{short}, of_{name}>(x, y, g))")
+            for subtract, name in enumerate(BINARY):
+                found[f"{name}_{dtype}{end}"] = Kernel(MOST_THREADS, 1, f"(binary<{short}, {subtract}>(x, y, more, g))")
     return found
 
 
@@ -284,8 +284,8 @@ def plan_options(operation, dtype, shape, axes, steps_x, steps_y, steps_mask, te
     return Plan(launches, (geometry_of(kept, reduced, **fields), options), 0)
 
 
-def plan_elementwise(name, dtype, shape, steps, aligned):
-    """How to compute an elementwise function; `steps` are the strides of the arguments, then of the result."""
+def plan_elementwise(name, dtype, shape, steps, aligned, slow_doubles=False):
+    """How to compute an elementwise function, as in plan; `steps`: strides of the arguments, then of the result."""
     dims = collapse(zip(shape, *steps)) or [(1, *(0 for _ in steps))]
     count, size = math.prod(shape), np.dtype(dtype).itemsize
     if len(dims) > DIMS or count >= MOST_ELEMENTS:
@@ -293,10 +293,10 @@ def plan_elementwise(name, dtype, shape, steps, aligned):
     vector = aligned and len(dims) == 1 and all(step == size for step in dims[0][1:]) and count * size % 16 == 0
     threads = BLOCK if count < MOST_THREADS * 16 else MOST_THREADS
     grid = -(-count // (threads * (16 // size)))
-    kept = [(dim[0], dim[1], dim[-1]) for dim in dims]
     second = [(1, dim[2], 0) for dim in dims] if len(steps) == 3 else []
-    geometry = geometry_of(kept, second, rows=count, n=1, vector=vector)
-    return Plan((Launch(f"{name}_{dtype}", (grid, 1), (threads, 1)),), geometry, 0)
+    geometry = geometry_of([(dim[0], dim[1], dim[-1]) for dim in dims], second, rows=count, n=1, vector=vector)
+    launches = (Launch(f"{name}_{dtype}", (grid, 1), (threads, 1)),)
+    return Plan(in_floats(launches, dtype) if slow_doubles else launches, geometry, 0)
 
 
 def lay_rows(operation, dtype, rows, n, writes, multiprocessors):
@@ -368,8 +368,8 @@ INCLUDES = (
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
     *(f"cuda/{name}.cuh" for name in (
-        "group", "real", "conclude", "terms", "float_pair", "float_terms", "parts", "teams", "stream", "rows", "ladder",
-        "elementwise", "items", "labels", "losses", "anew", "sigmoid", "focal", "options")),
+        "group", "real", "conclude", "terms", "float_pair", "float_terms", "float_elementwise", "parts", "teams", "stream",
+        "rows", "ladder", "elementwise", "items", "labels", "losses", "anew", "sigmoid", "focal", "options")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 

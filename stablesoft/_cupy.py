@@ -137,7 +137,8 @@ def _run_elementwise(name, dtype, arrays, shape, out):
     key = (name, dtype, shape, steps, aligned, y.data.device_id)
     call = _plans.get(key)
     if call is None:
-        call = _remember(key, _cuda.plan_elementwise(name, dtype, shape, steps, aligned))
+        slow = slow_doubles(y.data.device_id)
+        call = _remember(key, _cuda.plan_elementwise(name, dtype, shape, steps, aligned, slow))
     if call is None:
         return None
     x, *more, result = pointers

@@ -190,13 +190,14 @@ def test_exact_sums(doubtful, operation, dtype, n, device, slow_doubles, monkeyp
     assert_same_bits(got if operation == "logsumexp" else got.T, expected(operation, x, 1), "columns")
 
 
-def run_elementwise(library, name, arrays, y=None):
+def run_elementwise(library, name, arrays, y=None, slow_doubles=False):
     shape = np.broadcast_shapes(*(x.shape for x in arrays))
     arrays = [np.broadcast_to(x, shape) for x in arrays]
     y = aligned(shape, arrays[0].dtype) if y is None else y
     everything = (*arrays, y)
     starts_right = all(x.ctypes.data % 16 == 0 for x in everything)
-    plan = _cuda.plan_elementwise(name, y.dtype.name, shape, tuple(x.strides for x in everything), starts_right)
+    steps = tuple(x.strides for x in everything)
+    plan = _cuda.plan_elementwise(name, y.dtype.name, shape, steps, starts_right, slow_doubles)
     ((kernel, grid, block, _),) = plan.launches
     set_together(library, 0)
     x, *second, result = (ctypes.c_void_p(x.ctypes.data) for x in everything)

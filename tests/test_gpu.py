@@ -134,6 +134,20 @@ def test_elementwise(name, kind):
     )
 
 
+@pytest.mark.parametrize("kind", _cuda.IN_FLOATS)
+@pytest.mark.parametrize("name", [*_cuda.UNARY, *_cuda.BINARY])
+@pytest.mark.usefixtures("slow_doubles")
+def test_elementwise_in_floats(name, kind):
+    function = getattr(stablesoft, name)
+    random = np.random.default_rng(14)
+    wide = random.choice([-1, 1], 1_000_000) * np.exp2(random.uniform(-16, 7, 1_000_000))
+    for x in (values(kind, 100_000), wide.astype(kind)):
+        for argument in (x, -np.abs(x), np.abs(x)):
+            arguments = (argument, x[::-1].copy()) if name in _cuda.BINARY else (argument,)
+            got = cupy.asnumpy(function(*map(cupy.asarray, arguments)))
+            assert_same_bits(got, function(*arguments), x.size)
+
+
 @OPERATIONS
 @KINDS
 def test_empty(operation, kind):

@@ -101,15 +101,18 @@ def constants():
         high.append(hi)
         low.append(float(exact - Decimal(hi)))
     unit_inverse, unit_log = unit_inverses()
+    log1p = fit_doubles(RADIUS, target, weight, 9)
     single = fit_doubles(SINGLE_RADIUS, single_target, single_weight, 6)
     return {
         "SS_LOG_SPLIT_INDEX": [SPLIT_INDEX],
         "SS_LOG_INV": [bits(float(v)) for v in INVERSES],
         "SS_LOG_HI": [bits(v) for v in high],
         "SS_LOG_LO": [bits(v) for v in low],
-        "SS_LOG1P": fit_doubles(RADIUS, target, weight, 9),
+        "SS_LOG1P": log1p,
         "SS_LOG_SINGLE": single,
         "SS_FLOAT_LOG": [part for i, b in enumerate(single) for part in floats(b, 2 if i < 3 else 1)],
+        "SS_FLOAT_INVERSE": [part for v, log in zip(INVERSES, high) for part in (float(v), *floats(log, 2))],
+        "SS_FLOAT_LOG1P": [part for i, a in enumerate(log1p[:5]) for part in floats(a, 1 if i else 2)],
         "SS_UNIT_INV": [bits(v) for v in unit_inverse],
         "SS_UNIT_LOG": [bits(v) for v in unit_log],
         "SS_UNIT": fit_doubles(UNIT_RADIUS, unit_target, unit_weight, 9),

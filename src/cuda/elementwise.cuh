@@ -2,6 +2,8 @@
    The elementwise functions over math/elementwise.h. In ss_geometry `rows` counts the elements, which run over the kept
    dimensions; the strides of a second argument stand in reduced_x. */
 
+#include "cuda/float_elementwise.cuh"
+
 static inline double expit_of_f32(double x)
 {
     expits_of_f32(&x, 1, &x);
@@ -12,6 +14,7 @@ static inline double expit_of_f32(double x)
     struct of_##name { \
         static inline double at(float x) { return name##_of_f32((double)x); } \
         static inline double at(double x) { return name##_of_f64(x); } \
+        static inline f_value in_floats(float x) { return f_##name(x); } \
     };
 SS_UNARY(expit)
 SS_UNARY(log_expit)
@@ -28,14 +31,30 @@ template <class T> static inline items<T, 1> items_of(const ss_geometry &g)
     return mine;
 }
 
+/* In a function of its own: it is wanted for one element in some ten thousand. */
+template <class F> __noinline__ static double decided(float x) { return F::at(x); }
+
 template <class T, class F> static inline void unary(const char *x, char *y, const ss_geometry &g)
 {
     const items<T, 1> mine = items_of<T>(g);
     typename T::real value[items<T, 1>::COUNT];
     typename T::stored result[items<T, 1>::COUNT];
     mine.load_from(x, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.kept_x, i); }, value);
+    if constexpr (T::terms::IN_DOUBLES) {
 #pragma unroll
-    for (int v = 0; v < items<T, 1>::COUNT; v++) result[v] = T::put(F::at(value[v]));
+        for (int v = 0; v < items<T, 1>::COUNT; v++) result[v] = T::put(F::at(value[v]));
+    } else {
+        unsigned doubtful = 0;
+#pragma unroll
+        for (int v = 0; v < items<T, 1>::COUNT; v++) {
+            vm certain;
+            result[v] = settled<T>(F::in_floats(value[v]), &certain);
+            if (!certain) doubtful |= 1u << v;
+        }
+#pragma unroll
+        for (int v = 0; v < items<T, 1>::COUNT; v++)
+            if (doubtful >> v & 1) result[v] = T::put(decided<F>(value[v]));
+    }
     mine.store_to(y, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.kept_y, i); }, result);
 }
 
@@ -73,20 +92,43 @@ __noinline__ static double ladder_of_two(double a, double b, int subtract, int s
     return climb(&both, &sum, 1.0, single);
 }
 
+template <int SUBTRACT, class real> static inline double of_two(real a, real b, vm *near)
+{
+    return SUBTRACT ? logsubexp_at(a, b, near) : logaddexp_at(a, b, near);
+}
+template <int SUBTRACT> __noinline__ static double two_decided(float a, float b, vm *near)
+{
+    return of_two<SUBTRACT>(a, b, near);
+}
+
 template <class T, int SUBTRACT>
-static inline void binary(const char *x, char *y, const char *second, const ss_geometry &g)
+static inline void binary(const char *x, char *y, const void *more, const ss_geometry &g)
 {
     enum { COUNT = items<T, 1>::COUNT };
     const items<T, 1> mine = items_of<T>(g);
     typename T::real a[COUNT], b[COUNT];
     typename T::stored result[COUNT];
     mine.load_from(x, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.kept_x, i); }, a);
-    mine.load_from(second, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.reduced_x, i); }, b);
-    unsigned cancelled = 0;
+    mine.load_from((const char *)more, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.reduced_x, i); }, b);
+    unsigned cancelled = 0, doubtful = ~0u;
+    if constexpr (!T::terms::IN_DOUBLES) {
+        doubtful = 0;
+#pragma unroll
+        for (int v = 0; v < COUNT; v++) {
+            vm certain;
+            result[v] = settled<T>(SUBTRACT ? f_logsubexp(a[v], b[v]) : f_logaddexp(a[v], b[v]), &certain);
+            if (!certain) doubtful |= 1u << v;
+        }
+    }
 #pragma unroll
     for (int v = 0; v < COUNT; v++) {
+        if (!(doubtful >> v & 1)) continue;
         vm near;
-        const double value = SUBTRACT ? logsubexp_at(a[v], b[v], &near) : logaddexp_at(a[v], b[v], &near);
+        double value;
+        if constexpr (T::terms::IN_DOUBLES)
+            value = of_two<SUBTRACT>(a[v], b[v], &near);
+        else
+            value = two_decided<SUBTRACT>(a[v], b[v], &near);
         if (near && fabs(value) < INFINITY && mine.place(v) < mine.last) cancelled |= 1u << v;
         result[v] = T::put(value);
     }

@@ -52,6 +52,13 @@ static inline fpair f_pair_quotient(fpair a, fpair b)
     return f_fast_two_sum(q, (fmaf(-q, b.hi, a.hi) + fmaf(-q, b.lo, a.lo)) / b.hi);
 }
 
+/* 1 / a, a positive; relative error 3 u^2. */
+static inline fpair f_pair_reciprocal(fpair a)
+{
+    const float q = 1.0f / a.hi, rest = fmaf(-q, a.lo, fmaf(-q, a.hi, 1.0f));
+    return f_fast_two_sum(q, q * fmaf(rest, rest, rest));
+}
+
 static inline fpair f_pair_scale(fpair a, float power)
 {
     const fpair p = {a.hi * power, a.lo * power};
@@ -94,12 +101,22 @@ static inline float f_sixteenths(float x)
     return beyond * half > 0.0f ? near + 2.0f * half : near;
 }
 
-static inline fpair f_exp_term(float x, int scale, int whole = 0)
+typedef struct {
+    float n;
+    fpair r;
+} f_reduced;
+
+static inline f_reduced f_exp_reduce(float x)
 {
     const float n = f_sixteenths(x), product = n * SS_FLOAT_LN2[1];
-    fpair r = f_two_sum(fmaf(-n, SS_FLOAT_LN2[0], x), -product);
-    r.lo -= fmaf(n, SS_FLOAT_LN2[2], fmaf(n, SS_FLOAT_LN2[1], -product));
-    if (whole) r.lo = fmaf(-n, (float)(SS_LN2_LO / 16.0), r.lo);
+    f_reduced a = {n, f_two_sum(fmaf(-n, SS_FLOAT_LN2[0], x), -product)};
+    a.r.lo -= fmaf(n, SS_FLOAT_LN2[2], fmaf(n, SS_FLOAT_LN2[1], -product));
+    return a;
+}
+
+static inline fpair f_exp_rebuild(f_reduced a, int scale, int whole)
+{
+    const fpair r = a.r;
     fpair p = f_fast_two_sum(SS_FLOAT_CUBIC[4], r.hi);
     p.lo += r.lo + SS_FLOAT_CUBIC[5];
     p = f_pair_fma(f_pair_fma(p, r, SS_FLOAT_CUBIC + 2), r, SS_FLOAT_CUBIC);
@@ -109,11 +126,26 @@ static inline fpair f_exp_term(float x, int scale, int whole = 0)
         for (int i = 5; i >= 0; i--) rest = fmaf(rest, r.hi, SS_FLOAT_REST[i]);
         p.lo += rest;
     }
-    const int k = (int)n;
+    const int k = (int)a.n;
     const float *entry = SS_FLOAT_POWER + 2 * (k & 15);
     const float power = __int_as_float(((k >> 4) + scale) << 23);
     const fpair factor = {entry[0] * power, entry[1] * power}, term = f_pair_product(factor, p);
     return f_fast_two_sum(term.hi, term.lo);
+}
+
+static inline fpair f_exp_term(float x, int scale, int whole = 0)
+{
+    f_reduced a = f_exp_reduce(x);
+    if (whole) a.r.lo = fmaf(-a.n, (float)(SS_LN2_LO / 16.0), a.r.lo);
+    return f_exp_rebuild(a, scale, whole);
+}
+
+/* e^(x.hi + x.lo) 2^s, |x.hi| < 2^8. */
+static inline fpair f_exp_of_pair(fpair x, int scale)
+{
+    f_reduced a = f_exp_reduce(x.hi);
+    a.r = f_two_sum(a.r.hi, a.r.lo + x.lo);
+    return f_exp_rebuild(a, scale, 1);
 }
 
 /* The exponent that e^x carries here, as ss_exponent. */

@@ -138,6 +138,23 @@ static const double SS_LOG1P[9] = {
     0x1.74ed1093affc2p-4,
 };
 
+// The same in floats: each inv with the high and the low part of its -log inv. Origin: docs/constants/log.py.
+static const float SS_FLOAT_INVERSE[48] = {
+    0x1.000000p+0f, 0x0p+0f, 0x0p+0f, 0x1.e20000p-1f, 0x1.eea31cp-5f, 0x1.ae1f00p-39f,
+    0x1.c70000p-1f, 0x1.e3707ep-4f, 0x1.c60910p-29f, 0x1.af0000p-1f, 0x1.60b310p-3f, 0x1.6128ecp-32f,
+    0x1.998000p-1f, 0x1.c97f80p-3f, 0x1.e7513cp-29f, 0x1.860000p-1f, 0x1.16b5ccp-2f, 0x1.759f6ep-27f,
+    0x1.748000p-1f, 0x1.45b8c0p-2f, 0x1.42fbe2p-27f, 0x1.644000p+0f, -0x1.5262dep-2f, -0x1.d73110p-27f,
+    0x1.554000p+0f, -0x1.265620p-2f, 0x1.d98f3ap-27f, 0x1.47c000p+0f, -0x1.fa01c4p-3f, 0x1.12a0d0p-29f,
+    0x1.3b0000p+0f, -0x1.a8bed0p-3f, 0x1.bbe874p-30f, 0x1.2f8000p+0f, -0x1.5c9400p-3f, -0x1.d65caep-29f,
+    0x1.248000p+0f, -0x1.10f8e4p-3f, -0x1.129cd8p-30f, 0x1.1a8000p+0f, -0x1.9375e6p-4f, 0x1.54d424p-29f,
+    0x1.110000p+0f, -0x1.075984p-4f, 0x1.4ce372p-29f, 0x1.084000p+0f, -0x1.03d5d8p-5f, -0x1.79cfbcp-31f,
+};
+
+// a0 as high and low part, a1..a4. Origin: docs/constants/log.py.
+static const float SS_FLOAT_LOG1P[6] = {
+    0x1.555556p-2f, -0x1.555556p-27f, -0x1.000000p-2f, 0x1.99999ap-3f, -0x1.555556p-3f, 0x1.24924ap-3f,
+};
+
 // b0..b5: log((1 + s) / (1 - s)) ~ 2 s + s w (b0 + b1 w + ... + b5 w^5), w = s^2, |s| <= 1/5 (1 + 2^-21); minimax of
 // the error relative to 2 s, which is about 2^-42.40. Origin: docs/constants/log.py.
 static const double SS_LOG_SINGLE[6] = {
