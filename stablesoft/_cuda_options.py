@@ -62,4 +62,5 @@ def plan_taken(weighted, dtype, shape, axes, steps_x, steps_y, steps_b, steps_ma
     elif n > _cuda.MOST_WARP_OPTIONS:
         name, block, in_block = f"{name}_long", (_cuda.MOST_THREADS, 1), 1
     ladder, fields["ladder_share"] = _cuda.lay_again(f"taken_{dtype}_ladder", rows)
-    return Plan((Launch(name, (-(-rows // in_block), 1), block), ladder), (_cuda.geometry_of(kept, reduced, **fields), taken), 0)
+    launches = (Launch(name, (-(-rows // in_block), 1), block), ladder)
+    return Plan(launches, (_cuda.geometry_of(kept, reduced, **fields), taken), 0)
