@@ -31,7 +31,7 @@ test-libraries: .venv/built .venv/group-test .venv/group-libraries .venv/group-c
 
 test-cuda: .venv/built .venv/group-test .venv/group-cuda
 	$(BIN)/python -m pytest tests/test_cuda_compile.py tests/test_cupy_emulated.py tests/test_gpu.py \
-		tests/test_gpu_losses.py $(ARGS)
+		tests/test_cupy_weights.py tests/test_gpu_losses.py tests/test_gpu_weights.py $(ARGS)
 
 # cython-lint starts pycodestyle by name, hence the PATH; mypy reads NumPy's types, hence the build.
 lint: .venv/built .venv/group-lint
