@@ -170,12 +170,12 @@ def _option_kernels():
 def _taken_kernels():
     found = {}
     for dtype, short in _TYPES.items():
-        for kind, lanes, threads in (("", "SS_WARP", BLOCK), ("_long", "WHOLE_BLOCK", MOST_THREADS),
-                                     ("_columns", "COLUMN", MOST_THREADS)):  # fmt: skip
-            for name, body in (("weights", "weighted_sum<{}>(x, y, b, mask, signs, g, t)"),
-                               ("means", "masked_mean<{}>(x, y, mask, g, t)")):  # fmt: skip
+        for kind, lanes, *bounds in (("", "SS_WARP", BLOCK, 6), ("_long", "WHOLE_BLOCK", MOST_THREADS, 3),
+                                     ("_columns", "COLUMN", MOST_THREADS, 3)):  # fmt: skip
+            for name, body in (("weights", "weighted_sum<{}>(x, y, b, mask, signs, scratch, g, t)"),
+                               ("means", "masked_mean<{}>(x, y, mask, scratch, g, t)")):  # fmt: skip
                 body = f"({body.format(f'{short}, {lanes}')})"
-                found[f"{name}_{dtype}{kind}"] = Kernel(threads, 2, body, "SS_TAKEN_KERNEL")
+                found[f"{name}_{dtype}{kind}"] = Kernel(*bounds, body, "SS_TAKEN_KERNEL")
         body = f"(taken_ladder<{short}>(x, y, b, mask, g, t))"
         found[f"taken_{dtype}_ladder"] = Kernel(COLUMNS, 1, body, "SS_TAKEN_KERNEL")
     return found

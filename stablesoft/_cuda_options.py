@@ -10,7 +10,10 @@ OPTIONS = np.dtype([("logarithm", np.int64), ("kept_mask", np.int64, (DIMS,)), (
                     ("temperature", np.float64), ("floor", np.float64)])  # fmt: skip
 
 # ss_taken of src/cuda/taken.cuh
-TAKEN = np.dtype([(f"{kind}_{name}", np.int64, (DIMS,)) for name in ("b", "mask") for kind in ("kept", "reduced")])
+_STRIDES = [(f"{kind}_{name}", np.int64, (DIMS,)) for name in ("b", "mask") for kind in ("kept", "reduced")]
+TAKEN = np.dtype([("step", np.int64), *_STRIDES])
+PER_PART = 4 + 10  # doubles that blocks leave for each part of a row: an extent, and the digits of a sum
+WHOLE_ROWS, EXTENTS, SUMS, RESULTS = range(4)  # steps, as in src/cuda/weights.cuh
 
 
 def plan_options(operation, dtype, shape, axes, steps_x, steps_y, steps_mask, temperature, floor):
@@ -40,8 +43,8 @@ def plan_taken(weighted, dtype, shape, axes, steps_x, steps_y, steps_b, steps_ma
     """How to compute logsumexp with weights, or logmeanexp with a mask.
 
     The strides are those of the input, of the result (0 for an axis that is reduced away), of the weights and of the
-    mask, None where there is no such array. Returns a Plan, its geometry being that and where weights and mask lie, or
-    None.
+    mask, None where there is no such array. Returns a Plan, its geometry being that and, for each launch, where weights
+    and mask lie, or None.
     """
     others = ((0,) * len(shape) if steps is None else steps for steps in (steps_b, steps_mask))
     layout = _cuda.lay_out(dtype, shape, axes, steps_x, steps_y, False, False, *others)
@@ -49,18 +52,25 @@ def plan_taken(weighted, dtype, shape, axes, steps_x, steps_y, steps_b, steps_ma
         return None
     kept, reduced, fields, columns = layout
     rows, n = fields["rows"], fields["n"]
-    taken = np.zeros((), TAKEN)
-    for place, name in ((3, "b"), (4, "mask")):
-        for kind, dims in (("kept", kept), ("reduced", reduced)):
-            taken[f"{kind}_{name}"][: len(dims)] = [dim[place] for dim in dims]
+    parts = min(_cuda.CONCLUDING_THREADS, -(-_cuda.ENOUGH_BLOCKS // rows), n // _cuda.LEAST_SHARE)
+    share = -(-n // max(parts, 1))
+    parts, steps = -(-n // share), (WHOLE_ROWS,)
     name, block = f"{'weights' if weighted else 'means'}_{dtype}", (_cuda.BLOCK, 1)
     in_block = _cuda.BLOCK // _cuda.COLUMNS  # a warp to each row
-    if columns:
+    if parts > 1 or (n > _cuda.MOST_WARP_OPTIONS and not columns):
+        name, block, in_block = f"{name}_long", (_cuda.MOST_THREADS, 1), 1
+        steps = (EXTENTS, SUMS, RESULTS) if parts > 1 else steps
+    elif columns:
         height = min(_cuda.MOST_HEIGHT, 1 << (n // 4).bit_length())
         in_block = min(128, _cuda.MOST_THREADS // height)
         name, block = f"{name}_columns", (in_block, height)
-    elif n > _cuda.MOST_WARP_OPTIONS:
-        name, block, in_block = f"{name}_long", (_cuda.MOST_THREADS, 1), 1
+    blocks = -(-rows // in_block)
+    launches = [Launch(name, (blocks, 1 if step == RESULTS else parts), block) for step in steps]
     ladder, fields["ladder_share"] = _cuda.lay_again(f"taken_{dtype}_ladder", rows)
-    launches = (Launch(name, (-(-rows // in_block), 1), block), ladder)
-    return Plan(launches, (_cuda.geometry_of(kept, reduced, **fields), taken), 0)
+    taken = np.zeros(len(launches) + 1, TAKEN)
+    taken["step"][:-1] = steps
+    for place, name in ((3, "b"), (4, "mask")):
+        for kind, dims in (("kept", kept), ("reduced", reduced)):
+            taken[f"{kind}_{name}"][:, : len(dims)] = [dim[place] for dim in dims]
+    geometry = _cuda.geometry_of(kept, reduced, **fields, parts=parts, share=share)
+    return Plan((*launches, ladder), (geometry, taken), rows * parts * PER_PART if parts > 1 else 0)

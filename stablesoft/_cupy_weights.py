@@ -52,11 +52,14 @@ def _run(operation, x, axes, shape, keepdims, out, b, where, return_sign):
                                         _cupy._steps(operation, x, axes, keepdims, y), *steps)  # fmt: skip
         if plan is None:
             return None
-        launches = tuple((_cupy._function(one.kernel), one.grid, one.block) for one in plan.launches)
-        call = _cupy._keep(key, (launches, *map(CNumpyArray, plan.geometry), plan.geometry))
-    launches, geometry, taken, _ = call
-    pointers = [0 if one is None else one.data.ptr for one in (x, y, b, where, sign)]
-    for function, grid, block in launches:
+        geometry, taken = plan.geometry
+        launches = [(_cupy._function(one.kernel), one.grid, one.block, CNumpyArray(taken[i : i + 1]))
+                    for i, one in enumerate(plan.launches)]  # fmt: skip
+        call = _cupy._keep(key, (launches, CNumpyArray(geometry), plan.parts, plan.geometry))
+    launches, geometry, parts, _ = call
+    scratch = cupy.empty(parts, "d") if parts else None
+    pointers = [0 if one is None else one.data.ptr for one in (x, y, b, where, sign, scratch)]
+    for function, grid, block, taken in launches:
         function(grid, block, (*pointers, geometry, taken))
     if shared:
         cupy.copyto(out, y)

@@ -28,12 +28,15 @@ def run(library, x, axis, b=None, where=None, signed=True, wanted=""):
     b, mask = (None if one is None else np.broadcast_to(one, x.shape) for one in (b, where))
     steps = (None if one is None else one.strides for one in (b, mask))
     plan = _cuda_options.plan_taken(b is not None, x.dtype.name, x.shape, axes, x.strides, steps_y, *steps)
-    pointers = [ctypes.c_void_p(None if one is None else one.ctypes.data) for one in (x, y, b, mask, sign)]
-    pointers += [ctypes.c_void_p(one.ctypes.data) for one in plan.geometry]
-    for kernel, grid, block in plan.launches:
+    geometry, taken = plan.geometry
+    scratch = np.full(plan.parts, np.nan)
+    pointers = [ctypes.c_void_p(None if one is None else one.ctypes.data) for one in (x, y, b, mask, sign, scratch)]
+    pointers.append(ctypes.c_void_p(geometry.ctypes.data))
+    for i, (kernel, grid, block) in enumerate(plan.launches):
         assert wanted in kernel or kernel.endswith("ladder"), kernel
         assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
-        library.launch_taken(getattr(library, kernel), *grid, *block, *pointers)
+        its = ctypes.c_void_p(taken[i : i + 1].ctypes.data)
+        library.launch_taken(getattr(library, kernel), *grid, *block, *pointers, its)
     return y, sign
 
 
@@ -99,11 +102,18 @@ def test_hard_rows(emulation, kind, n):
             check_mean(emulation, columns, 0, turned, n, wanted=wanted)
 
 
-def test_long_rows(emulation, dtype, monkeypatch):
+@pytest.mark.parametrize("least", [4096, 64])
+def test_long_rows(emulation, dtype, least, monkeypatch):
+    """A block to a row, and rows that several blocks share."""
     monkeypatch.setattr(_cuda, "MOST_WARP_OPTIONS", 50)
+    monkeypatch.setattr(_cuda, "LEAST_SHARE", least)
     x = tiled(dtype, 60, 300)
-    check_weighted(emulation, x, 1, weights(dtype, x.shape), "long", wanted="long")
-    check_mean(emulation, x, 1, np.random.default_rng(3).random(x.shape) < 0.5, "long", wanted="long")
+    b, where = weights(dtype, x.shape), np.random.default_rng(3).random(x.shape) < 0.5
+    for array, mass, mask, axis in ((x, b, where, 1), (x.T.copy(), b.T, where.T, 0)):
+        wanted = "columns" if axis == 0 and least > 300 else "long"
+        check_weighted(emulation, array, axis, mass, least, wanted=wanted)
+        check_weighted(emulation, array, axis, mass, least, where=mask, wanted=wanted)
+        check_mean(emulation, array, axis, mask, least, wanted=wanted)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, (0, 2), (1, 2), (0, 1, 2)])
@@ -154,8 +164,10 @@ def test_means_near_zero(emulation, dtype):
     check_mean(emulation, x, 1, where, "normalised")
 
 
-def test_huge(emulation, dtype):
+@pytest.mark.parametrize("least", [4096, 8])
+def test_huge(emulation, dtype, least, monkeypatch):
     """Around the magnitude from which x - peak is reduced instead of x, with weights that reach as far as they can."""
+    monkeypatch.setattr(_cuda, "LEAST_SHARE", least)
     info = np.finfo(dtype)
     for edge in (2.0**45, -(2.0**45), float(info.max), -float(info.max)):
         x = aligned((3, 40), dtype)

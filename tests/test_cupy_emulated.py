@@ -39,7 +39,7 @@ class Launches:
 
     def __call__(self, name):
         def launch(grid, block, arguments):
-            kind = {4: "", 5: "_options", 7: "_taken", 9: "_loss"}[len(arguments)]
+            kind = {4: "", 5: "_options", 8: "_taken", 9: "_loss"}[len(arguments)]
             self.made.append(name)
             pointers = [ctypes.c_void_p(one if isinstance(one, int) else one.ptr) for one in arguments]
             getattr(self.library, "launch" + kind)(getattr(self.library, name), *grid, *block, *pointers)

@@ -74,6 +74,16 @@ def test_means(device, kind, axis):  # noqa: F811
     assert all(name.startswith(("means", "taken")) for name in device.made)
 
 
+@KINDS
+def test_few_huge_rows(device, kind):  # noqa: F811
+    random = np.random.default_rng(5)
+    x, b = random.normal(0, 3, (2, 9000)).astype(kind), random.normal(0, 1, (2, 9000)).astype(kind)
+    for array, mass, axis in ((x, b, 1), (np.ascontiguousarray(x.T), b.T, 0)):
+        check(stablesoft.logsumexp, array, axis, {"b": mass, "return_sign": True})
+        check(stablesoft.logmeanexp, array, axis, {"where": mass > 0})
+    assert device.made[:4] == [f"weights_{kind}_long"] * 3 + [f"taken_{kind}_ladder"]
+
+
 def test_overlap(dtype):
     """A result near 0 is read as a mark by the second launch, which must not find it among the elements or weights."""
     a = np.log(np.full((8, 1), 0.5, dtype))

@@ -6,9 +6,12 @@
 
 enum { SS_EXACT_THREADS = 256 }; /* of a block, at most */
 
-/* The sum of what each(i, add) adds by add(value, exponent), value 2^exponent, for all i < n: over 2^exponent, for all
-   threads of the group. At most four values for each i: a digit has no carry before the end. */
-template <int LANES, class F> static inline vpair sum_exactly(int64_t n, int64_t exponent, F each)
+static inline int64_t plus_digits(int64_t a, int64_t b) { return a + b; }
+
+/* The digits of what each(i, add) adds by add(value, exponent), value 2^exponent, for all i in [first, last): of a sum
+   over 2^exponent, for all threads of the group. At most four values for each i: a digit has no carry before the end. */
+template <int LANES, class F>
+static inline ss_exact exact_digits(int64_t first, int64_t last, int64_t exponent, F each)
 {
     typedef group<LANES> lanes;
     enum { THREADS = LANES == SS_WARP ? (int)SS_BLOCK : (int)SS_EXACT_THREADS };
@@ -27,13 +30,23 @@ template <int LANES, class F> static inline vpair sum_exactly(int64_t n, int64_t
             if (cut.index + i >= 0) from[i * THREADS] += cut.sign * cut.part[i];
     };
     SS_ROLLED
-    for (int64_t i = lanes::rank(); i < n; i += lanes::size()) each(i, add);
+    for (int64_t i = first + lanes::rank(); i < last; i += lanes::size()) each(i, add);
 #pragma unroll
-    for (int d = 0; d < SS_DIGITS; d++)
-        sum.digit[d] = lanes::reduce(mine[d * THREADS], [](int64_t a, int64_t b) { return a + b; });
+    for (int d = 0; d < SS_DIGITS; d++) sum.digit[d] = lanes::reduce(mine[d * THREADS], plus_digits);
+    return sum;
+}
+
+static inline vpair exact_value(ss_exact sum, int64_t exponent)
+{
     double hi, lo;
     ss_exact_result(&sum, exponent, &hi, &lo);
     return ss_pair(hi, lo);
+}
+
+/* The whole sum over 2^exponent. */
+template <int LANES, class F> static inline vpair sum_exactly(int64_t n, int64_t exponent, F each)
+{
+    return exact_value(exact_digits<LANES>(0, n, exponent, each), exponent);
 }
 
 #endif

@@ -63,10 +63,10 @@
         body; \
     }
 
-/* b, mask: NULL without; signs: of the sums, NULL if not wanted. */
+/* b, mask: NULL without; signs: of the sums, NULL if not wanted; scratch: for rows that blocks share. */
 #define SS_TAKEN_KERNEL(name, threads, blocks, body) \
     extern "C" __global__ void __launch_bounds__(threads, blocks) \
-        name(const char *x, char *y, const char *b, const char *mask, char *signs, \
+        name(const char *x, char *y, const char *b, const char *mask, char *signs, double *scratch, \
              const __grid_constant__ ss_geometry g, const __grid_constant__ ss_taken t) \
     { \
         body; \

@@ -17,7 +17,8 @@ typedef void (*plain_kernel)(const char *, char *, void *, ss_geometry);
 typedef void (*loss_kernel)(const char *, char *, ss_geometry, ss_loss_options, double *, const char *, const char *,
                             const char *, char *);
 typedef void (*option_kernel)(const char *, char *, const char *, ss_geometry, ss_options);
-typedef void (*taken_kernel)(const char *, char *, const char *, const char *, char *, ss_geometry, ss_taken);
+typedef void (*taken_kernel)(const char *, char *, const char *, const char *, char *, double *, ss_geometry,
+                             ss_taken);
 
 static struct {
     void *kernel;
@@ -47,7 +48,7 @@ static void one_thread_with_options(void)
 
 static void one_thread_of_taken(void)
 {
-    ((taken_kernel)job.kernel)(job.x, job.y, job.b, job.mask, job.signs, job.g, job.taken);
+    ((taken_kernel)job.kernel)(job.x, job.y, job.b, job.mask, job.signs, (double *)job.more, job.g, job.taken);
 }
 
 static void run_grid(unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y)
@@ -98,8 +99,8 @@ extern "C" void launch_options(void *kernel, unsigned grid, unsigned grid_y, uns
 }
 
 extern "C" void launch_taken(void *kernel, unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y,
-                             const char *x, char *y, const char *b, const char *mask, char *signs, const ss_geometry *g,
-                             const ss_taken *taken)
+                             const char *x, char *y, const char *b, const char *mask, char *signs, void *scratch,
+                             const ss_geometry *g, const ss_taken *taken)
 {
     job.kernel = kernel;
     job.x = x;
@@ -107,6 +108,7 @@ extern "C" void launch_taken(void *kernel, unsigned grid, unsigned grid_y, unsig
     job.b = b;
     job.mask = mask;
     job.signs = signs;
+    job.more = scratch;
     job.g = *g;
     job.taken = *taken;
     body_of_block = one_thread_of_taken;
