@@ -40,6 +40,13 @@ typedef struct {
     int near_one; /* tiny x count e^x - 1 */
 } task;
 
+static void split_weight(double w, uint64_t *wm, int *we) /* w = wm 2^-64 2^we */
+{
+    split(w, wm, we);
+    *wm <<= 11;
+    *we += 53;
+}
+
 /* Adds e^x w at L = 2: three limbs of fraction, so that what is cut off does not count. */
 static void add_fast(const task *T, uint64_t *acc, double x, double kd, uint64_t wm, int we, int negative)
 {
@@ -124,11 +131,7 @@ static void add_terms(const task *T, int L, ss_ladder_sum *sum)
             uint64_t wm = 0;
             int we = 0, negative = T->subtract && i;
             if (x[i] == -INFINITY || (T->weighted && w[i] == 0)) continue;
-            if (T->weighted) {
-                split(w[i], &wm, &we);
-                wm <<= 11; /* w = wm 2^-64 2^we */
-                we += 53;
-            }
+            if (T->weighted) split_weight(w[i], &wm, &we);
             double kd = floor_k(x[i]);
             sum->terms += 1;
             if (T->near_one && fabs(x[i]) < TINY) {

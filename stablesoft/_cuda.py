@@ -17,10 +17,6 @@ _LISTS = ("kept_shape", "kept_x", "kept_y", "reduced_shape", "reduced_x", "reduc
 # ss_geometry of src/cuda/real.cuh
 GEOMETRY = np.dtype([(name, np.int64) for name in _FIELDS] + [(name, np.int64, (DIMS,)) for name in _LISTS])
 
-# ss_options of src/cuda/options.cuh
-OPTIONS = np.dtype([("logarithm", np.int64), ("kept_mask", np.int64, (DIMS,)), ("reduced_mask", np.int64, (DIMS,)),
-                    ("temperature", np.float64), ("floor", np.float64)])  # fmt: skip
-
 REDUCTIONS = ("logsumexp", "logmeanexp")
 OPERATIONS = ("softmax", "log_softmax", *REDUCTIONS)
 _COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp with a count
@@ -81,7 +77,7 @@ class Kernel(NamedTuple):
 @functools.cache
 def kernels():
     """{name: Kernel} of all."""
-    found = {**_loss_kernels(), **_option_kernels()}
+    found = {**_loss_kernels(), **_option_kernels(), **_taken_kernels()}
     for operation in _COMPILED:
         for dtype, short in _TYPES.items():
             for one, end in _arithmetics(dtype):
@@ -168,6 +164,20 @@ def _option_kernels():
 def _rows_of(operation, dtype):
     """Those of _ROWS that there are; for a power a block does not have registers enough."""
     return [one for one in _ROWS[dtype] if one[0] or operation != FOCAL]
+
+
+def _taken_kernels():
+    found = {}
+    for dtype, short in _TYPES.items():
+        for kind, lanes, *bounds in (("", "SS_WARP", BLOCK, 6), ("_long", "WHOLE_BLOCK", MOST_THREADS, 3),
+                                     ("_columns", "COLUMN", MOST_THREADS, 3)):  # fmt: skip
+            for name, body in (("weights", "weighted_sum<{}>(x, y, b, mask, signs, scratch, g, t)"),
+                               ("means", "masked_mean<{}>(x, y, mask, scratch, g, t)")):  # fmt: skip
+                body = f"({body.format(f'{short}, {lanes}')})"
+                found[f"{name}_{dtype}{kind}"] = Kernel(*bounds, body, "SS_TAKEN_KERNEL")
+        body = f"(taken_ladder<{short}>(x, y, b, mask, g, t))"
+        found[f"taken_{dtype}_ladder"] = Kernel(COLUMNS, 1, body, "SS_TAKEN_KERNEL")
+    return found
 
 
 def _rows_name(operation, dtype, lanes, chunks):
@@ -262,28 +272,6 @@ def lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes, *more):
     return kept, reduced, {"rows": rows, "n": n, "vector": vector}, columns
 
 
-def plan_options(operation, dtype, shape, axes, steps_x, steps_y, steps_mask, temperature, floor):
-    """How to compute softmax or log_softmax with a temperature, a floor (0: none) and a mask (None: there is none).
-
-    Returns a Plan, its geometry being that and the options, or None.
-    """
-    none = (0,) * len(shape)
-    layout = lay_out(dtype, shape, axes, steps_x, steps_y, False, True, none if steps_mask is None else steps_mask)
-    if layout is None:
-        return None
-    kept, reduced, fields, _ = layout
-    rows, n = fields["rows"], fields["n"]
-    options = np.zeros((), OPTIONS)
-    options["logarithm"], options["temperature"], options["floor"] = operation == "log_softmax", temperature, floor
-    for kind, dims in (("kept_mask", kept), ("reduced_mask", reduced)):
-        options[kind][: len(dims)] = [dim[3] for dim in dims]
-    name, grid, threads = f"options_{dtype}", -(-rows * COLUMNS // BLOCK), BLOCK
-    if n > MOST_WARP_OPTIONS:
-        name, grid, threads = f"{name}_long", rows, MOST_THREADS
-    launches = (Launch(name, (grid, 1), (threads, 1)),)
-    return Plan(launches, (geometry_of(kept, reduced, **fields), options), 0)
-
-
 def plan_elementwise(name, dtype, shape, steps, aligned, slow_doubles=False):
     """How to compute an elementwise function, as in plan; `steps`: strides of the arguments, then of the result."""
     dims = collapse(zip(shape, *steps)) or [(1, *(0 for _ in steps))]
@@ -366,10 +354,12 @@ INCLUDES = (
     "operations.h", "isa/vec_cuda.h", "ladder.c", "ladder.h", "wide.h", "wide_rows.h", "wide_logits.h", "cuda/nvrtc.h",
     *(f"ladder_{name}.h" for name in ("limbs", "const", "exp", "log")),
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
-    *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
+    *(f"loops/{name}.inc.h" for name in (
+        "sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient", "weighted")),
     *(f"cuda/{name}.cuh" for name in (
-        "group", "real", "conclude", "terms", "float_pair", "float_terms", "float_elementwise", "parts", "teams", "stream",
-        "rows", "ladder", "elementwise", "items", "labels", "losses", "anew", "sigmoid", "focal", "options")),
+        "group", "real", "taken", "conclude", "terms", "float_pair", "float_terms", "float_elementwise", "parts", "teams",
+        "stream", "rows", "ladder", "elementwise", "items", "labels", "losses", "anew", "sigmoid", "focal", "exact",
+        "options", "weights")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -392,7 +382,8 @@ def source(names):
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
     lines += losses if any(known[name].macro == "SS_LOSS_KERNEL" for name in names) else []
     lines += ['#include "cuda/anew.cuh"'] * anew
-    lines += ['#include "cuda/options.cuh"'] * any(known[name].macro == "SS_OPTION_KERNEL" for name in names)
+    for header, macro in (("options", "SS_OPTION_KERNEL"), ("weights", "SS_TAKEN_KERNEL")):
+        lines += [f'#include "cuda/{header}.cuh"'] * any(known[name].macro == macro for name in names)
     lines += [known[name].line(name) for name in names]
     return "\n".join([*lines, ""])
 

@@ -59,24 +59,17 @@ def answer(operation, x, axis, *rest, out=None, **options):
     if operation not in _cuda.OPERATIONS:
         return _others()[0].answer(operation, x, axis, *rest, **options)
     dtype = _DTYPES.get(x.dtype.char)
-    keepdims = False
-    if rest:
-        b, keepdims, return_sign = rest if len(rest) == 3 else (None, rest[0], False)
-        if b is not None or return_sign is not False or type(keepdims) is not bool:
-            return None
-    if dtype is None or x.size == 0:
+    b, keepdims, return_sign = rest if len(rest) == 3 else (None, rest[0] if rest else False, False)
+    if dtype is None or x.size == 0 or type(keepdims) is not bool or type(return_sign) is not bool:
         return None
+    if b is not None or return_sign:
+        return _others()[2].answer(x, axis, b, keepdims, return_sign, out, **options)
     if options and not _plain(**options):
         return _others()[1].answer(operation, x, axis, keepdims, out, **options)
     axes = _axes(axis, x.ndim)
     if not axes:
         return None
-    shape = x.shape
-    if operation in _cuda.REDUCTIONS:
-        if keepdims:
-            shape = tuple(1 if i in axes else length for i, length in enumerate(shape))
-        else:
-            shape = tuple(length for i, length in enumerate(shape) if i not in axes)
+    shape = _reduced(x.shape, axes, keepdims) if operation in _cuda.REDUCTIONS else x.shape
     if out is not None:
         _check_out(out, x, shape)
     if runtime.getDevice() == x.data.device_id:
@@ -88,9 +81,9 @@ def answer(operation, x, axis, *rest, out=None, **options):
 @functools.cache
 def _others():
     """The modules that import this one."""
-    from . import _cupy_losses, _cupy_options
+    from . import _cupy_losses, _cupy_options, _cupy_weights
 
-    return _cupy_losses, _cupy_options
+    return _cupy_losses, _cupy_options, _cupy_weights
 
 
 def _plain(temperature=1.0, floor=None, where=None):
@@ -171,6 +164,13 @@ def _axes(axis, ndim):
         return ()
     axes = tuple(sorted(i % ndim for i in given))
     return axes if len(set(axes)) == len(axes) else ()
+
+
+def _reduced(shape, axes, keepdims):
+    """The shape of a reduction."""
+    if keepdims:
+        return tuple(1 if i in axes else length for i, length in enumerate(shape))
+    return tuple(length for i, length in enumerate(shape) if i not in axes)
 
 
 def _run(operation, dtype, x, axes, shape, keepdims, out):

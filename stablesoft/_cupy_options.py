@@ -12,14 +12,14 @@ import numpy as np
 from cupy.cuda import runtime
 from cupy.cuda.function import CNumpyArray
 
-from . import _cuda, _cupy
+from . import _cuda_options, _cupy, _cupy_weights
 
 _ABSENT = {"softmax": 0.0, "log_softmax": -math.inf}
 
 
 def answer(operation, x, axis, keepdims, out, *, temperature=1.0, floor=None, where=None):
     """The result, or None for the definition to compute it; the arguments as in _cupy.answer."""
-    if where is not None and not _fits(where, x):
+    if where is not None and not _fits(where, x, "?"):
         return None
     if temperature == 1 and floor is None:
         return None if where is None else _answer_where(operation, x, axis, keepdims, out, where)
@@ -40,18 +40,19 @@ def _device_of(x):
     return contextlib.nullcontext() if runtime.getDevice() == x.data.device_id else x.device
 
 
-def _fits(where, x):
-    if type(where) is not cupy.ndarray or where.dtype.char != "?" or where.data.device_id != x.data.device_id:
+def _fits(other, x, kind):
+    """Whether a mask, or weights, can be spread over x as the kernels want it: an array of this type code."""
+    if type(other) is not cupy.ndarray or other.dtype.char != kind or other.data.device_id != x.data.device_id:
         return False
     try:
-        return np.broadcast_shapes(where.shape, x.shape) == x.shape
+        return np.broadcast_shapes(other.shape, x.shape) == x.shape
     except ValueError:
         return False
 
 
 def _answer_where(operation, x, axis, keepdims, out, where):
-    if operation == "logmeanexp" or x.dtype.char not in "efd":  # each row would have a count of its own
-        return None
+    if operation == "logmeanexp":  # each row has a count of its own
+        return _cupy_weights.reduce(operation, x, axis, keepdims, out, None, where)
     with _device_of(x):
         taken = cupy.where(where, x, x.dtype.type(-math.inf))
         if operation not in _ABSENT:
@@ -82,7 +83,8 @@ def _run(operation, x, axes, out, temperature, floor, where):
     call = _cupy._plans.get(key)
     if call is None:
         dtype = _cupy._DTYPES[x.dtype.char]
-        plan = _cuda.plan_options(operation, dtype, x.shape, axes, x.strides, y.strides, steps, temperature, floor)
+        plan = _cuda_options.plan_options(operation, dtype, x.shape, axes, x.strides, y.strides, steps, temperature,
+                                          floor)  # fmt: skip
         if plan is None:
             return None
         call = _cupy._keep(key, (_cupy.prepared(plan.launches), *map(CNumpyArray, plan.geometry), plan.geometry))

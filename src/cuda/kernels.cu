@@ -27,6 +27,7 @@
 
 #include "cuda/group.cuh"
 #include "cuda/real.cuh"
+#include "cuda/taken.cuh"
 #include "cuda/conclude.cuh"
 #include "cuda/terms.cuh"
 #include "cuda/float_pair.cuh"
@@ -60,6 +61,15 @@
     extern "C" __global__ void __launch_bounds__(threads, blocks) \
         name(const char *x, char *y, const char *mask, const __grid_constant__ ss_geometry g, \
              const __grid_constant__ ss_options o) \
+    { \
+        body; \
+    }
+
+/* b, mask: NULL without; signs: of the sums, NULL if not wanted; scratch: for rows that blocks share. */
+#define SS_TAKEN_KERNEL(name, threads, blocks, body) \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) \
+        name(const char *x, char *y, const char *b, const char *mask, char *signs, double *scratch, \
+             const __grid_constant__ ss_geometry g, const __grid_constant__ ss_taken t) \
     { \
         body; \
     }

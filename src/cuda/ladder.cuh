@@ -9,24 +9,18 @@
 /* Long numbers lie in shared memory: a stack of this size for every thread would take gigabytes. */
 #define SS_LIMBS __shared__
 #define SS_LADDER_CHUNK 8
-#define SS_FETCH(T, first, length, x, w) fetch_row((T)->row, first, length, x)
-static void fetch_row(const void *row, ptrdiff_t first, ptrdiff_t length, double *x);
+#define SS_FETCH(T, first, length, x, w) fetch_row((T)->row, first, length, x, w)
+static void fetch_row(const void *row, ptrdiff_t first, ptrdiff_t length, double *x, double *w = NULL);
 #include "ladder.c"
 
-typedef struct {
-    const ss_geometry *g; /* NULL: x is an array of doubles */
-    const char *x;
-    int size; /* of an element */
-} ss_row_reader;
-
-static void fetch_row(const void *row, ptrdiff_t first, ptrdiff_t length, double *x)
+static void fetch_row(const void *row, ptrdiff_t first, ptrdiff_t length, double *x, double *w)
 {
     const ss_row_reader *reader = (const ss_row_reader *)row;
-    for (ptrdiff_t i = 0; i < length; i++)
-        x[i] = !reader->g         ? ((const double *)reader->x)[first + i]
-               : reader->size == 8 ? element_of<f64>(*reader->g, reader->x, first + i)
-               : reader->size == 4 ? (double)element_of<f32>(*reader->g, reader->x, first + i)
-                                   : (double)element_of<f16>(*reader->g, reader->x, first + i);
+    for (ptrdiff_t i = 0; i < length; i++) {
+        double weight = 1.0;
+        x[i] = reader->g ? take(*reader, first + i, &weight) : ((const double *)reader->x)[first + i];
+        if (w) w[i] = fabs(weight);
+    }
 }
 
 static inline extent join_extents(extent a, extent b)
@@ -38,27 +32,31 @@ static inline extent join_extents(extent a, extent b)
 
 static inline double plus(double a, double b) { return a + b; }
 
-/* The sum at two limbs, which is where the ladder starts, by all threads of the group. */
-template <class T, class lanes> __noinline__ static void first_level(const task *rows, ss_place at, ss_ladder_sum *sum)
+/* The sum at two limbs, which is where the ladder starts, by all threads of the group. element(i, &w): an element and
+   the size of its weight. */
+template <class lanes, class F> __noinline__ static void first_level(const task *rows, F element, ss_ladder_sum *sum)
 {
     enum { PARTS = 8 }; /* of 32 bits */
     __shared__ unsigned long long digits[lanes::SLOTS][PARTS];
     unsigned long long *digit = digits[lanes::slot()];
-    const ss_geometry *g = ((const ss_row_reader *)rows->row)->g;
     uint64_t mine[4] = {0, 0, 0, 0};
     double terms = 0.0, tiny = 0.0;
     if (lanes::rank() == 0) {
         sum_anew(sum, 0, 0.0);
         for (int i = 0; i < PARTS; i++) digit[i] = 0;
     }
-    for (int64_t i = lanes::rank(); i < g->n; i += lanes::size()) {
-        const double x = (double)element_of<T>(*g, at.x, i), k = floor_k(x);
+    for (int64_t i = lanes::rank(); i < rows->n; i += lanes::size()) {
+        double w;
+        const double x = element(i, &w), k = floor_k(x);
+        uint64_t wm = 0;
+        int we = 0;
         if (x == -INFINITY) continue;
+        if (rows->weighted) split_weight(w, &wm, &we);
         terms += 1.0;
         if (rows->near_one && fabs(x) < TINY)
             tiny += 1.0;
-        else if (k - rows->scale >= -(64 * 2 + 64) && x >= X_SKIP) /* more than a unit */
-            add_fast(rows, mine, x, k, 0, 0, 0);
+        else if (k + we - rows->scale >= -(64 * 2 + 64) && x >= X_SKIP) /* more than a unit */
+            add_fast(rows, mine, x, k, wm, we, 0);
     }
     lanes::sync();
     for (int i = 0; i < PARTS; i++)
@@ -73,7 +71,7 @@ template <class T, class lanes> __noinline__ static void first_level(const task 
             sum->limb[i / 2] |= (carry & 0xffffffffu) << 32 * (i % 2);
             carry >>= 32;
         }
-        sum->seen = g->n;
+        sum->seen = rows->n;
         sum->terms = terms;
         sum->tiny = all_tiny;
     }
@@ -81,40 +79,52 @@ template <class T, class lanes> __noinline__ static void first_level(const task 
     /* what add_tiny works with is shared; and mostly a row has one such element */
     for (int turn = 0; all_tiny > 0.0 && turn < lanes::size(); turn++) {
         if (turn == lanes::rank() && tiny > 0.0)
-            for (int64_t i = lanes::rank(); i < g->n; i += lanes::size()) {
-                const double x = (double)element_of<T>(*g, at.x, i);
+            for (int64_t i = lanes::rank(); i < rows->n; i += lanes::size()) {
+                double w;
+                const double x = element(i, &w);
                 if (fabs(x) < TINY) add_tiny(rows, 2, sum->limb, x);
             }
         lanes::sync();
     }
 }
 
-/* ss_ladder_logsumexp for one row. */
-template <class T, class lanes> static inline void ladder_row(const ss_geometry &g, ss_place at)
+/* ss_ladder_logsumexp for one row, which `reader` and `element` both read. */
+template <class T, class lanes, class F>
+static inline void ladder_row(const ss_row_reader &reader, F element, int weighted, double count, char *y)
 {
     typedef typename T::stored stored;
     __shared__ ss_ladder_sum sums[lanes::SLOTS];
     ss_ladder_sum *sum = &sums[lanes::slot()];
-    const ss_row_reader reader = {&g, at.x, (int)sizeof(stored)};
-    const double count = (double)g.count;
+    const int64_t n = reader.g->n;
     extent met = extent_of_nothing();
-    for (int64_t i = lanes::rank(); i < g.n; i += lanes::size()) {
-        const double x = (double)element_of<T>(g, at.x, i);
-        if (x != -INFINITY) widen(&met, x);
+    double scale = -INFINITY;
+    for (int64_t i = lanes::rank(); i < n; i += lanes::size()) {
+        double w;
+        int exponent = 0;
+        const double x = element(i, &w);
+        if (x == -INFINITY) continue;
+        widen(&met, x);
+        if (!weighted) continue;
+        frexp(w, &exponent);
+        scale = v_max(scale, floor_k(x) + exponent);
     }
     met = lanes::reduce(met, join_extents);
-    task rows = {NULL, &reader, g.n, 0, 0.0, 0, 0};
-    choose_scale(&rows, &met, count);
-    first_level<T, lanes>(&rows, at, sum);
+    task rows = {NULL, &reader, n, weighted, scale, 0, 0};
+    if (weighted)
+        rows.scale = lanes::reduce(scale, v_max);
+    else
+        choose_scale(&rows, &met, count);
+    first_level<lanes>(&rows, element, sum);
     if (lanes::rank() == 0) {
-        const int equal = met.least == met.most && sum->terms == count; /* each makes 1 / count of the sum */
-        *(stored *)at.y = T::put(equal ? met.most + 0.0 : climb(&rows, sum, count, sizeof(stored) < 8));
+        /* each of equal elements makes 1 / count of the sum */
+        const int equal = met.least == met.most && (weighted ? weights_make(&rows, count) : sum->terms == count);
+        *(stored *)y = T::put(equal ? met.most + 0.0 : climb(&rows, sum, count, sizeof(stored) < 8));
     }
     lanes::sync();
 }
 
-/* g.ladder_share rows to a block of one warp. */
-template <class T> static inline void ladder(const char *x, char *y, const ss_geometry &g)
+/* Has a warp do each of the g.ladder_share rows of its block whose results are marked. */
+template <class T, class F> static inline void for_marked(const char *x, char *y, const ss_geometry &g, F row_again)
 {
     typedef group<SS_WARP> lanes;
     typedef typename T::stored stored;
@@ -125,6 +135,19 @@ template <class T> static inline void ladder(const char *x, char *y, const ss_ge
         const int marked = mine < last && T::is_marked(*(const stored *)place_of(g, x, y, mine).y);
         unsigned rows = lanes::reduce((unsigned)marked << lanes::rank(), [](unsigned a, unsigned b) { return a | b; });
         for (int i = 0; i < SS_WARP; i++)
-            if (rows >> i & 1) ladder_row<T, lanes>(g, place_of(g, x, y, row + i));
+            if (rows >> i & 1) row_again(row + i);
     }
+}
+
+template <class T> static inline void ladder(const char *x, char *y, const ss_geometry &g)
+{
+    for_marked<T>(x, y, g, [&](int64_t row) {
+        const ss_place at = place_of(g, x, y, row);
+        const ss_row_reader reader = {&g, at.x, (int)sizeof(typename T::stored)};
+        const auto element = [&](int64_t i, double *w) {
+            *w = 1.0;
+            return (double)element_of<T>(g, at.x, i);
+        };
+        ladder_row<T, group<SS_WARP>>(reader, element, 0, (double)g.count, at.y);
+    });
 }

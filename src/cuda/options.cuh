@@ -3,6 +3,7 @@
    loops/options.inc.h. Rare enough for one kernel of each type: every sum is exact, and a row is read three times. */
 
 #include "loops/quotient.inc.h"
+#include "cuda/exact.cuh"
 
 /* logarithm: log_softmax. floor: 0 where there is none. The mask, if there is one, has strides of its own. */
 typedef struct {
@@ -72,15 +73,20 @@ static inline vpair option_sum(const option_row<T> &row, const ss_quotient &by, 
 {
     /* at a scale far below its own the peak's term might overflow: no other element has its exponent then */
     const int apart = row.o.logarithm && exponent != 0;
-    vpair out = {0.0, 0.0};
-    if (row.o.logarithm && !apart) ss_divide_tile(&by, 1, &peak, 1, &out.hi, &out.lo);
-    const vpair total = add_exactly<LANES>(
-        row.g.n, exponent, exponent - SS_QUOTIENT_OFFSET,
-        [&](int64_t i) {
-            const double x = row.value(i);
-            return apart && x == peak ? ss_pair(0.0, 0.0) : row.term(i, x, by);
-        },
-        out);
+    const int64_t unit = exponent - SS_QUOTIENT_OFFSET;
+    const vpair total = sum_exactly<LANES>(row.g.n, exponent, [&](int64_t i, auto add) {
+        if (i == 0 && row.o.logarithm && !apart) {
+            double hi, lo;
+            ss_divide_tile(&by, 1, &peak, 1, &hi, &lo);
+            add(-hi, unit);
+            add(-lo, unit);
+        }
+        const double x = row.value(i);
+        if (apart && x == peak) return;
+        const vpair term = row.term(i, x, by);
+        add(term.hi, unit);
+        add(term.lo, unit);
+    });
     return total.hi != 0.0 ? ss_canonical_round(total, SS_CANONICAL_BITS_PAIR) : total;
 }
 

@@ -45,25 +45,40 @@ static inline void ss_exact_carry(ss_exact *sum)
     sum->pending = 0;
 }
 
-/* Adds value * 2^exponent. */
-static inline void ss_exact_add(ss_exact *sum, double value, int64_t exponent)
+/* value * 2^exponent in digits: sign * part[i] belongs to digit[index + i], and to none where index + i is negative. */
+typedef struct {
+    int64_t index, sign, part[3];
+} ss_digits;
+
+/* 0 where no digit lies within the window. */
+static inline int ss_exact_cut(const ss_exact *sum, double value, int64_t exponent, ss_digits *cut)
 {
-    if (value == 0.0) return;
+    if (value == 0.0) return 0;
     int64_t bits;
     memcpy(&bits, &value, sizeof bits);
     int64_t biased = (bits >> 52) & 0x7ff;
     int64_t mantissa = bits & 0xfffffffffffffLL;
     if (biased) mantissa |= (int64_t)1 << 52; else biased = 1;
     int64_t position = biased - 1075 + exponent - 32 * sum->first; /* of the mantissa's last bit */
-    int64_t sign = bits < 0 ? -1 : 1;
-    int64_t index = position >> 5;
+    cut->sign = bits < 0 ? -1 : 1;
+    cut->index = position >> 5;
     int shift = (int)(position & 31);
-    if (index < -3 || index >= SS_DIGITS - 2) return;
+    if (cut->index < -3 || cut->index >= SS_DIGITS - 2) return 0;
     uint64_t low = (uint64_t)mantissa << shift; /* 64 of up to 84 bits */
     uint64_t high = shift ? (uint64_t)mantissa >> (64 - shift) : 0;
-    int64_t part[3] = {(int64_t)(low & 0xffffffffu), (int64_t)(low >> 32), (int64_t)high};
+    cut->part[0] = (int64_t)(low & 0xffffffffu);
+    cut->part[1] = (int64_t)(low >> 32);
+    cut->part[2] = (int64_t)high;
+    return 1;
+}
+
+/* Adds value * 2^exponent. */
+static inline void ss_exact_add(ss_exact *sum, double value, int64_t exponent)
+{
+    ss_digits cut;
+    if (!ss_exact_cut(sum, value, exponent, &cut)) return;
     for (int i = 0; i < 3; i++)
-        if (index + i >= 0) SS_EXACT_ADD(sum->digit[index + i], sign * part[i]);
+        if (cut.index + i >= 0) SS_EXACT_ADD(sum->digit[cut.index + i], cut.sign * cut.part[i]);
     if (!SS_EXACT_SHARED && ++sum->pending == (1 << 29)) ss_exact_carry(sum);
 }
 

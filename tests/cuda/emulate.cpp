@@ -12,11 +12,14 @@
 #include "cuda/focal.cuh"
 #include "cuda/anew.cuh"
 #include "cuda/options.cuh"
+#include "cuda/weights.cuh"
 
 typedef void (*plain_kernel)(const char *, char *, void *, ss_geometry);
 typedef void (*loss_kernel)(const char *, char *, ss_geometry, ss_loss_options, double *, const char *, const char *,
                             const char *, char *);
 typedef void (*option_kernel)(const char *, char *, const char *, ss_geometry, ss_options);
+typedef void (*taken_kernel)(const char *, char *, const char *, const char *, char *, double *, ss_geometry,
+                             ss_taken);
 
 static struct {
     void *kernel;
@@ -27,6 +30,9 @@ static struct {
     ss_loss_options o;
     ss_loss_arrays a;
     ss_options options;
+    const char *b, *mask;
+    char *signs;
+    ss_taken taken;
 } job;
 
 static void one_thread(void) { ((plain_kernel)job.kernel)(job.x, job.y, job.more, job.g); }
@@ -39,6 +45,11 @@ static void one_thread_of_loss(void)
 static void one_thread_with_options(void)
 {
     ((option_kernel)job.kernel)(job.x, job.y, (const char *)job.more, job.g, job.options);
+}
+
+static void one_thread_of_taken(void)
+{
+    ((taken_kernel)job.kernel)(job.x, job.y, job.b, job.mask, job.signs, (double *)job.more, job.g, job.taken);
 }
 
 /* Whether all blocks of the launches that follow run at once. */
@@ -90,5 +101,22 @@ extern "C" void launch_options(void *kernel, unsigned grid, unsigned grid_y, uns
     job.g = *g;
     job.options = *o;
     body_of_block = one_thread_with_options;
+    run_grid(grid, grid_y, block_x, block_y);
+}
+
+extern "C" void launch_taken(void *kernel, unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y,
+                             const char *x, char *y, const char *b, const char *mask, char *signs, void *scratch,
+                             const ss_geometry *g, const ss_taken *taken)
+{
+    job.kernel = kernel;
+    job.x = x;
+    job.y = y;
+    job.b = b;
+    job.mask = mask;
+    job.signs = signs;
+    job.more = scratch;
+    job.g = *g;
+    job.taken = *taken;
+    body_of_block = one_thread_of_taken;
     run_grid(grid, grid_y, block_x, block_y);
 }
