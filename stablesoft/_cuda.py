@@ -78,7 +78,8 @@ class Kernel(NamedTuple):
 @functools.cache
 def kernels():
     """{name: Kernel} of all."""
-    found = {**_loss_kernels(), **_option_kernels()}
+    from ._cuda_dense import dense_kernels  # which imports this module
+    found = {**_loss_kernels(), **_option_kernels(), **dense_kernels()}
     for operation in _COMPILED:
         for dtype, short in _TYPES.items():
             for one, end in _arithmetics(dtype):
@@ -131,7 +132,6 @@ def _row_kernels(operation, dtype, short):
 
 def _loss_kernels():
     found = {}
-
     def add(name, threads, blocks, body):
         found[name] = Kernel(threads, blocks, f"({body})", "SS_LOSS_KERNEL")
 
@@ -365,7 +365,7 @@ INCLUDES = (
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
     *(f"cuda/{name}.cuh" for name in (
         "group", "real", "conclude", "terms", "float_pair", "float_terms", "stream", "rows", "ladder", "elementwise",
-        "items", "labels", "losses", "anew", "sigmoid", "options")),
+        "items", "labels", "losses", "dense", "smooth", "anew", "sigmoid", "options")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -383,10 +383,10 @@ def source(names):
     elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
     anew = any(name.endswith("_anew") for name in names)
     ladder = anew or any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
-    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "labels", "losses", "sigmoid")]
+    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "labels", "losses", "sigmoid", "dense", "smooth")]
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
-    lines += losses if any(known[name].macro == "SS_LOSS_KERNEL" for name in names) else []
+    lines += losses if any(known[name].macro in ("SS_LOSS_KERNEL", "SS_DENSE_KERNEL") for name in names) else []
     lines += ['#include "cuda/anew.cuh"'] * anew
     lines += ['#include "cuda/options.cuh"'] * any(known[name].macro == "SS_OPTION_KERNEL" for name in names)
     lines += [known[name].line(name) for name in names]
