@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _cuda, _cuda_losses
-from ._cuda import BLOCK, COLUMNS, DIMS, MOST_THREADS, Kernel, Launch
+from ._cuda import BLOCK, COLUMNS, DIMS, Kernel, Launch
 
 # ss_dense_options of src/cuda/dense.cuh
 OPTIONS = np.dtype([("bytes", np.int64), ("step", np.int64), ("kept_steps", np.int64, (DIMS,)),
@@ -28,18 +28,18 @@ class DensePlan(NamedTuple):
 
 def dense_kernels():
     """{name: Kernel} of src/cuda/dense.cuh and smooth.cuh."""
-    found = {}
+    found, most = {}, _cuda.MOST_THREADS
 
     def add(name, threads, blocks, body):
         found[name] = Kernel(threads, blocks, f"({body}(x, y, a, g, o, d))", "SS_DENSE_KERNEL")
 
     for dtype, short in _cuda._TYPES.items():
         add(f"dense_{dtype}", BLOCK, 3, f"dense_rows<{short}, SS_WARP>")
-        add(f"dense_{dtype}_long", MOST_THREADS, 1, f"dense_rows<{short}, WHOLE_BLOCK>")
+        add(f"dense_{dtype}_long", most, 1, f"dense_rows<{short}, WHOLE_BLOCK>")
         add(f"dense_{dtype}_anew", COLUMNS, 1, f"dense_rows_anew<{short}>")
     for dtype, chunks in SMOOTHED.items():
-        for kind, lanes, threads, blocks in (("", "SS_WARP", BLOCK, 3), ("_long", "WHOLE_BLOCK", MOST_THREADS, 2),
-                                             ("_columns", "COLUMN", MOST_THREADS, 1)):  # fmt: skip
+        for kind, lanes, threads, blocks in (("", "SS_WARP", BLOCK, 3), ("_long", "WHOLE_BLOCK", most, 2),
+                                             ("_columns", "COLUMN", most, 1)):  # fmt: skip
             add(f"smooth_{dtype}{kind}", threads, blocks, f"smooth_rows<{_cuda._TYPES[dtype]}, {lanes}, {chunks}>")
     return found
 
@@ -96,4 +96,4 @@ def _lay(name, dtype, rows, n, columns, writes):
             return launches[0]
     if n <= MOST_OF_A_WARP:
         return Launch(name, (-(-rows * COLUMNS // BLOCK), 1), (BLOCK, 1))
-    return Launch(f"{name}_long", (rows, 1), (min(MOST_THREADS, -(-n // 256) * COLUMNS), 1))
+    return Launch(f"{name}_long", (rows, 1), (min(_cuda.MOST_THREADS, -(-n // 256) * COLUMNS), 1))

@@ -16,7 +16,8 @@ ARCHITECTURES = (80, 90, 100)
 CONSUMER_ARCHITECTURES = (75, 89, 120)
 FAMILIES = {
     "softmax": ["softmax"], "log_softmax": ["log_softmax"], "logsumexp": ["logsumexp"],
-    "elementwise": [*_cuda.UNARY, *_cuda.BINARY, "options"], "losses": [_cuda.CROSS_ENTROPY, _cuda.SIGMOID, "dense", "smooth"],
+    "elementwise": [*_cuda.UNARY, *_cuda.BINARY, "options"],
+    "losses": [_cuda.CROSS_ENTROPY, _cuda.SIGMOID, "dense", "smooth"],
 }  # fmt: skip
 
 HAVE_FLOATS = ("softmax", "log_softmax", "logsumexp", _cuda.CROSS_ENTROPY)

@@ -93,6 +93,15 @@ static inline void row_anew(const char *x, char *y, const ss_loss_arrays &a, con
     if (group<SS_WARP>::rank() == 0) put_item<T>(a, o, row, item, 0);
 }
 
+/* In a function of its own, so that the compiler does not have to take it and the wide numbers together. */
+template <class T>
+__noinline__ static void dense_again(const ss_geometry *g, ss_place at, const ss_factors *f, vpair scale, int gradient,
+                                     ss_dense_end *end)
+{
+    *end = dense_loss<T, SS_WARP>(*g, at, *f, scale, gradient);
+    if (gradient && !end->slope_anew) dense_gradient<T, SS_WARP>(*g, at, *f, *end);
+}
+
 /* A row with probabilities for its classes; one that smooth.cuh has left may be an ordinary one. */
 template <class T>
 static inline void dense_anew(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
@@ -101,14 +110,14 @@ static inline void dense_anew(const char *x, char *y, const ss_loss_arrays &a, c
     const ss_place at = place_of(g, x, y, row);
     const ss_factors f = factors_of<T>(a, g, o, d, row);
     const vpair scale = scale_of(a, o);
-    ss_dense_end end = dense_loss<T, SS_WARP>(g, at, f, scale, y != NULL);
+    ss_dense_end end;
+    dense_again<T>(&g, at, &f, scale, y != NULL, &end);
     const int gradient = y && end.slope_anew;
     if (end.cost_anew || gradient) {
         const ss_wide_source from = {{&g, at.x, (int)sizeof(typename T::stored)}, at, {0, 0.0, 0}, &f};
         const double exact = wide_loss(from, o, scale, gradient);
         if (end.cost_anew) end.item = exact;
     }
-    if (y && !gradient) dense_gradient<T, SS_WARP>(g, at, f, end);
     if (group<SS_WARP>::rank() == 0) put_item<T>(a, o, row, end.item, 0);
 }
 

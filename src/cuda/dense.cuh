@@ -61,8 +61,37 @@ static inline void add_pair(ss_items_sum *sum, vpair value)
     sum->size += fabs(value.hi);
 }
 
-/* Exactly, by all threads of the group, which all get it. item(i) is a pair; infinities and NaN make the sum one. */
-template <int LANES, class F> __noinline__ static vpair exact_total(int64_t n, F item)
+static inline vpair label_loss_of(float, vpair gap, vpair excess) { return label_loss_f32(gap, excess); }
+static inline vpair label_loss_of(double, vpair gap, vpair excess) { return label_loss_f64(gap, excess); }
+
+template <class real> static inline vpair dense_cost(vpair a, double x, double peak, vpair excess)
+{
+    if (a.hi == 0.0) return ss_pair(0.0, 0.0);
+    if (x == -INFINITY) return ss_pair_of(v_mul(a.hi, INFINITY));
+    return ss_pair_mul(a, label_loss_of((real)0, gap_of(peak, x), excess));
+}
+
+/* What is added up over the classes: a, or what a costs; and the same of a row with +inf, where a class costs `excess`
+   at such a logit, and elsewhere infinity. */
+enum { SS_OF_FACTORS, SS_OF_COSTS, SS_OF_FACTORS_INFINITE, SS_OF_COSTS_INFINITE };
+
+template <class T>
+static inline vpair dense_value(const ss_geometry &g, ss_place at, const ss_factors &f, int64_t i, int which,
+                                double peak, vpair excess)
+{
+    typedef typename T::real real;
+    const vpair a = factor_at(f, i);
+    if (which == SS_OF_FACTORS) return a;
+    if (which == SS_OF_FACTORS_INFINITE) return ss_pair_of(a.hi);
+    const double x = (double)element_of<T>(g, at.x, i);
+    if (which == SS_OF_COSTS) return dense_cost<real>(a, x, peak, excess);
+    return ss_pair_of(a.hi != 0.0 ? v_mul(a.hi, x == INFINITY ? excess.hi : INFINITY) : 0.0);
+}
+
+/* Exactly, by all threads of the group, which all get it; infinities and NaN make the sum one. */
+template <class T, int LANES>
+__noinline__ static vpair dense_total(const ss_geometry *g, ss_place at, const ss_factors *f, int which, double peak,
+                                      const vpair *excess)
 {
     typedef group<LANES> lanes;
     __shared__ ss_total sums[lanes::SLOTS];
@@ -71,8 +100,8 @@ template <int LANES, class F> __noinline__ static vpair exact_total(int64_t n, F
     double special = 0.0;
     if (lanes::rank() == 0) ss_total_start(sum);
     lanes::sync();
-    for (int64_t i = lanes::rank(); i < n; i += lanes::size()) {
-        const vpair its = item(i);
+    for (int64_t i = lanes::rank(); i < g->n; i += lanes::size()) {
+        const vpair its = dense_value<T>(*g, at, *f, i, which, peak, *excess);
         if (fabs(its.hi) < INFINITY) {
             ss_total_add(sum, its.hi);
             ss_total_add(sum, its.lo);
@@ -93,15 +122,27 @@ template <int LANES, class F> __noinline__ static vpair exact_total(int64_t n, F
     return special != 0.0 ? ss_pair(special, special) : total; /* NaN is not 0 either */
 }
 
-/* From the sums of the threads to the one that is rounded canonically, as finish_items does it. */
-template <int LANES, class F> static inline vpair settled(ss_items_sum mine, int64_t n, F item)
+/* From the sums of the threads to the one that is rounded canonically, as finish_items does it; 0 where that is in
+   doubt. */
+template <int LANES> static inline int settled(ss_items_sum mine, vpair *total)
 {
     const ss_items_sum sum = group<LANES>::reduce(mine, join_items);
-    vpair total = sum.total;
-    if (sum.special != 0.0) return ss_pair(sum.special, sum.special);
-    if (sum.size == 0.0) return ss_pair(0.0, 0.0);
-    if (roundable(total.hi) && round_items(&total, sum.size / fabs(total.hi) * SS_ITEMS_ERROR)) return total;
-    total = exact_total<LANES>(n, item);
+    *total = sum.total;
+    if (sum.special != 0.0) {
+        *total = ss_pair(sum.special, sum.special);
+        return 1;
+    }
+    return sum.size == 0.0 ||
+           (roundable(total->hi) && round_items(total, sum.size / fabs(total->hi) * SS_ITEMS_ERROR));
+}
+
+template <class T, int LANES>
+static inline vpair dense_sum(const ss_geometry &g, ss_place at, const ss_factors &f, ss_items_sum mine, int which,
+                              double peak, vpair excess)
+{
+    vpair total;
+    if (settled<LANES>(mine, &total)) return total;
+    total = dense_total<T, LANES>(&g, at, &f, which, peak, &excess);
     if (roundable(total.hi)) round_items(&total, 0.0);
     return total;
 }
@@ -149,16 +190,6 @@ typedef struct {
     double peak, unit, high;
     vpair slope, scale;
 } ss_dense_end;
-
-static inline vpair label_loss_of(float, vpair gap, vpair excess) { return label_loss_f32(gap, excess); }
-static inline vpair label_loss_of(double, vpair gap, vpair excess) { return label_loss_f64(gap, excess); }
-
-template <class real> static inline vpair dense_cost(vpair a, double x, double peak, vpair excess)
-{
-    if (a.hi == 0.0) return ss_pair(0.0, 0.0);
-    if (x == -INFINITY) return ss_pair_of(v_mul(a.hi, INFINITY));
-    return ss_pair_mul(a, label_loss_of((real)0, gap_of(peak, x), excess));
-}
 
 /* z L^2 times the sum of all a goes to the loss, L = log. */
 static inline double dense_item(vpair costs, vpair log, double z_loss, vpair factors)
@@ -226,12 +257,9 @@ static inline void dense_infinite(const ss_geometry &g, ss_place at, const ss_fa
                                   ss_dense_end *end)
 {
     const ss_infinite all = ss_infinite_of(count, 0.0, f.o->z_loss);
-    const double whole = exact_total<LANES>(g.n, [&](int64_t i) { return ss_pair_of(factor_at(f, i).hi); }).hi;
-    end->item = exact_total<LANES>(g.n, [&](int64_t i) {
-                    const double a = factor_at(f, i).hi;
-                    const int hit = element_of<T>(g, at.x, i) == (typename T::real)INFINITY;
-                    return ss_pair_of(a != 0.0 ? v_mul(a, hit ? all.cost : INFINITY) : 0.0);
-                }).hi;
+    const vpair cost = ss_pair_of(all.cost);
+    const double whole = dense_total<T, LANES>(&g, at, &f, SS_OF_FACTORS_INFINITE, INFINITY, &cost).hi;
+    end->item = dense_total<T, LANES>(&g, at, &f, SS_OF_COSTS_INFINITE, INFINITY, &cost).hi;
     end->kind = SS_DENSE_INFINITE;
     end->high = v_div(v_mul(all.rise, whole), count);
 }
@@ -252,9 +280,6 @@ static inline void dense_ordinary(const ss_geometry &g, ss_place at, const ss_fa
     if (sum.shift != 0.0) return;
     const ss_label label = label_of((real)0, peak, sum.total, sum.exponent, nothing, nothing);
     if (ss_z_loss_beyond(z_loss, peak, label.excess.hi)) return;
-    const auto cost = [&](int64_t i) {
-        return dense_cost<real>(factor_at(f, i), (double)element_of<T>(g, at.x, i), peak, label.excess);
-    };
     ss_items_sum costs = no_items(), factors = no_items();
     ss_extremes extremes = {INFINITY, 0.0, 0.0, 0};
     for (int64_t i = lanes::rank(); i < g.n; i += lanes::size()) {
@@ -265,8 +290,9 @@ static inline void dense_ordinary(const ss_geometry &g, ss_place at, const ss_fa
         add_pair(&factors, a);
     }
     if (are_beyond(lanes::reduce(extremes, join_extremes), f)) return;
-    const vpair all = settled<LANES>(factors, g.n, [&](int64_t i) { return factor_at(f, i); });
-    const vpair total = settled<LANES>(costs, g.n, cost), log = ss_pair_add(ss_pair_of(peak), label.excess);
+    const vpair all = dense_sum<T, LANES>(g, at, f, factors, SS_OF_FACTORS, peak, label.excess);
+    const vpair total = dense_sum<T, LANES>(g, at, f, costs, SS_OF_COSTS, peak, label.excess);
+    const vpair log = ss_pair_add(ss_pair_of(peak), label.excess);
     end->item = dense_item(total, log, z_loss, all);
     /* the excess has lost digits, and no gap of a class that counts is above it */
     end->cost_anew = sum.total.hi != 0.0 && label.excess.hi < SS_LOSS_LEAST &&
