@@ -30,8 +30,8 @@ test-libraries: .venv/built .venv/group-test .venv/group-libraries .venv/group-c
 		$(ARGS)
 
 test-cuda: .venv/built .venv/group-test .venv/group-cuda
-	$(BIN)/python -m pytest tests/test_cuda_compile.py tests/test_cupy_emulated.py tests/test_gpu.py \
-		tests/test_gpu_losses.py $(ARGS)
+	$(BIN)/python -m pytest tests/test_cuda_compile.py tests/test_cupy_emulated.py tests/test_cupy_dense.py \
+		tests/test_gpu.py tests/test_gpu_losses.py tests/test_gpu_dense.py $(ARGS)
 
 # cython-lint starts pycodestyle by name, hence the PATH; mypy reads NumPy's types, hence the build.
 lint: .venv/built .venv/group-lint

@@ -1,4 +1,4 @@
-"""CuPy arrays to the CUDA kernels of label smoothing and of probabilities as labels, as _cupy_losses for labels alone."""
+"""CuPy arrays to the CUDA kernels of label smoothing and of probabilities, as _cupy_losses does it for labels alone."""
 
 import math
 from typing import NamedTuple

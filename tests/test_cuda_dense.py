@@ -1,6 +1,5 @@
 """Softmax cross-entropy with label smoothing and with probabilities on CUDA, run on the CPU by tests/cuda/emulate.h."""
 
-import ctypes
 
 import numpy as np
 import pytest

@@ -198,8 +198,6 @@ def test_definition(dtype):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, target, options in (
-            ("softmax_cross_entropy", labels, {"label_smoothing": 0.1}),
-            ("softmax_cross_entropy", t, {}),
             ("softmax_focal_loss", labels, {}),
             ("sigmoid_focal_loss", t, {}),
         ):
