@@ -92,7 +92,8 @@ def call_of(operation, x, axis):
         gradient = operation.endswith("gradient")
         moved = x.nbytes * (2 if gradient else 1)
         moved += x.nbytes if gradient and x.nbytes // x.shape[1 - axis] > HELD else 0
-        return lambda x: stablesoft.softmax_cross_entropy(x, labels, axis, return_grad=gradient), moved, None
+        more = {"return_grad": gradient, "label_smoothing": 0.1 if "smoothed" in operation else 0.0}
+        return lambda x: stablesoft.softmax_cross_entropy(x, labels, axis, **more), moved, None
     if operation.startswith("sigmoid loss"):
         targets = (cupy.random.default_rng(2).random(x.shape, dtype=np.float32) < 0.5).astype(x.dtype)
         gradient = operation.endswith("gradient")
@@ -152,18 +153,19 @@ def call_cost(turns=2000):
 
 def measure_all(quick):
     """Measure, print line by line, and return everything."""
-    print(f"{'':24} {'':8} {'shape':>18} {'axis':>4} {'GB/s':>7} {'floor':>7} {'share':>6} {'x CuPy':>7}")
+    print(f"{'':33} {'':8} {'shape':>18} {'axis':>4} {'GB/s':>7} {'floor':>7} {'share':>6} {'x CuPy':>7}")
     found = []
     operations = ("softmax", "log_softmax", "logsumexp", "cross-entropy", "cross-entropy, gradient")
     for dtype in ("float32",) if quick else ("float32", "float64", "float16"):
         lengths = (256, 4096, 65536) if quick else LENGTHS
         shapes = [(max(TOTAL // (n * np.dtype(dtype).itemsize), 1), n, 1) for n in lengths]
         cases = [(operation, *shape) for operation in operations for shape in [*shapes, *(() if quick else SHAPES)]]
+        cases += [("cross-entropy, smoothed, gradient", *shape) for shape in shapes]
         cases += [(f"sigmoid loss{more}", 1 << 15, 1 << 11, 1) for more in ("", ", gradient")]
         for case in cases:
             m = measure(*case, dtype)
             found.append(m)
-            print(f"{m.operation:24} {dtype:8} {f'({m.rows}, {m.n})':>18} {m.axis:4} {m.rate:7.0f} {m.floor:7.0f} "
+            print(f"{m.operation:33} {dtype:8} {f'({m.rows}, {m.n})':>18} {m.axis:4} {m.rate:7.0f} {m.floor:7.0f} "
                   f"{m.share:6.2f} {m.rival:7.1f}", flush=True)  # fmt: skip
             cupy.get_default_memory_pool().free_all_blocks()
     return found

@@ -77,7 +77,9 @@ class Kernel(NamedTuple):
 @functools.cache
 def kernels():
     """{name: Kernel} of all."""
-    found = {**_loss_kernels(), **_option_kernels(), **_taken_kernels()}
+    from ._cuda_dense import dense_kernels  # which imports this module
+
+    found = {**_loss_kernels(), **_option_kernels(), **_taken_kernels(), **dense_kernels()}
     for operation in _COMPILED:
         for dtype, short in _TYPES.items():
             for one, end in _arithmetics(dtype):
@@ -117,7 +119,6 @@ def _row_kernels(operation, dtype, short):
 
 def _loss_kernels():
     found = {}
-
     def add(name, threads, blocks, body):
         found[name] = Kernel(threads, blocks, f"({body})", "SS_LOSS_KERNEL")
 
@@ -310,11 +311,15 @@ def lay_again(kernel, rows):
 
 def lay_columns(operation, dtype, rows, n, writes, multiprocessors):
     """Neighbours in memory are neighbouring rows': a thread, or several above each other, to a row."""
+    return _lay_stream(f"{operation}_{dtype}_columns", dtype, rows, n, block_of_columns(n), writes, multiprocessors)
+
+
+def block_of_columns(n):
+    """How many columns of n elements a block takes, and threads to each."""
     height = 1
     while height < MOST_HEIGHT and n > 64 * height:
         height *= 2
-    block = min(128, MOST_THREADS // height), height
-    return _lay_stream(f"{operation}_{dtype}_columns", dtype, rows, n, block, writes, multiprocessors)
+    return min(128, MOST_THREADS // height), height
 
 
 def _lay_stream(name, dtype, rows, n, block, writes, multiprocessors):
@@ -357,9 +362,9 @@ INCLUDES = (
     *(f"loops/{name}.inc.h" for name in (
         "sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient", "weighted")),
     *(f"cuda/{name}.cuh" for name in (
-        "group", "real", "taken", "conclude", "terms", "float_pair", "float_terms", "float_elementwise", "parts", "teams",
-        "stream", "rows", "ladder", "elementwise", "items", "labels", "losses", "anew", "sigmoid", "focal", "exact",
-        "options", "weights")),
+        "group", "real", "taken", "conclude", "terms", "float_pair", "float_terms", "float_elementwise", "parts",
+        "teams", "stream", "rows", "ladder", "elementwise", "items", "labels", "losses", "dense", "smooth", "anew",
+        "sigmoid", "focal", "exact", "options", "weights")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -377,10 +382,11 @@ def source(names):
     elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
     anew = any(name.endswith("_anew") for name in names)
     ladder = anew or any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
-    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "labels", "losses", "sigmoid", "focal")]
+    losses = [f'#include "cuda/{name}.cuh"'
+              for name in ("items", "labels", "losses", "sigmoid", "focal", "dense", "smooth")]  # fmt: skip
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
-    lines += losses if any(known[name].macro == "SS_LOSS_KERNEL" for name in names) else []
+    lines += losses if any(known[name].macro in ("SS_LOSS_KERNEL", "SS_DENSE_KERNEL") for name in names) else []
     lines += ['#include "cuda/anew.cuh"'] * anew
     for header, macro in (("options", "SS_OPTION_KERNEL"), ("weights", "SS_TAKEN_KERNEL")):
         lines += [f'#include "cuda/{header}.cuh"'] * any(known[name].macro == macro for name in names)

@@ -64,8 +64,13 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubl
     if slow_doubles and name != FOCAL:
         main = _cuda.in_floats(main, dtype)
     again, more["ladder_share"] = _cuda.lay_again(f"{CROSS_ENTROPY}_{dtype}_anew", rows)
-    launches = [*main, again]
-    blocks = 0
+    geometry = _cuda.geometry_of(kept, reduced, **fields, **more)
+    return reduced_plan((*main, again), geometry, dtype, rows, left, **options)
+
+
+def reduced_plan(launches, geometry, dtype, rows, left, **options):
+    """A plan from the launches that compute the losses of rows, whose teams leave so many doubles."""
+    launches, blocks = list(launches), 0
     if options["counted"]:
         launches.insert(0, Launch(f"{CROSS_ENTROPY}_count", (1, 1), (_cuda.CONCLUDING_THREADS, 1)))
     if options["summed"]:
@@ -74,7 +79,6 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubl
             launches.append(Launch(f"{CROSS_ENTROPY}_sum", (blocks, 1), (_cuda.MOST_THREADS, 1)))
         launches.append(Launch(f"{CROSS_ENTROPY}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
     scratch = SCRATCH_HEAD + (rows + PER_BLOCK * blocks if options["summed"] else 0) + left
-    geometry = _cuda.geometry_of(kept, reduced, **fields, **more)
     return LossPlan(tuple(launches), geometry, _options(blocks=blocks, **options), scratch, left > 0)
 
 

@@ -5,6 +5,7 @@ STABLESOFT_CHECK=1 in the environment they are fetched first, for the error that
 read once, when the first CuPy array comes.
 """
 
+import functools
 import math
 import os
 from typing import NamedTuple
@@ -39,12 +40,23 @@ def answer(name, logits, *arguments, **options):
 
 def _softmax_cross_entropy(logits, labels, axis=-1, *, weight=None, ignore_index=None, label_smoothing=0.0, z_loss=0.0,
                            reduction="mean", return_grad=False):
-    if type(label_smoothing) not in (int, float) or label_smoothing != 0:
+    if type(label_smoothing) not in (int, float) or not 0 <= label_smoothing <= 1:
         return None
     if type(z_loss) not in (int, float) or not 0 <= z_loss < math.inf:
         return None
-    return cross_entropy(logits, labels, axis, weight=weight, ignored=ignore_index, z_loss=z_loss, reduction=reduction,
-                         return_grad=return_grad, weighs=True)
+    options = {"weight": weight, "ignored": ignore_index, "z_loss": z_loss, "reduction": reduction,
+               "return_grad": return_grad, "weighs": True}  # fmt: skip
+    if label_smoothing or getattr(labels, "shape", None) == logits.shape:
+        return dense().cross_entropy(logits, labels, axis, smoothing=label_smoothing, **options)
+    return cross_entropy(logits, labels, axis, **options)
+
+
+@functools.cache
+def dense():
+    """The door of label smoothing and of probabilities, which imports this module."""
+    from . import _cupy_dense
+
+    return _cupy_dense
 
 
 def _softmax_focal_loss(logits, labels, axis=-1, *, alpha=None, gamma=2.0, ignore_index=None, reduction="mean",

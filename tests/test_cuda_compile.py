@@ -18,7 +18,7 @@ FAMILIES = {
     "softmax": ["softmax"], "log_softmax": ["log_softmax"], "logsumexp": ["logsumexp"],
     "weights": ["weights", "means", "taken"],
     "elementwise": [*_cuda.UNARY, *_cuda.BINARY, "options"], "losses": [_cuda.CROSS_ENTROPY, _cuda.SIGMOID],
-    "focal": [_cuda.FOCAL, _cuda.SIGMOID_FOCAL],
+    "focal": [_cuda.FOCAL, _cuda.SIGMOID_FOCAL], "dense": ["dense", "smooth"],
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ left=$(wc -w <<< "$PARTS")
 note() { echo "== $* ($SECONDS s)"; }
 
 # Deprecations of the libraries among each other are not what is tested here.
-pytest=("$PYTHON" -m pytest -q -m gpu tests/test_gpu.py tests/test_gpu_losses.py tests/test_gpu_weights.py
+pytest=("$PYTHON" -m pytest -q -m gpu tests/test_gpu*.py
         -p no:cacheprovider -W ignore::DeprecationWarning)
 
 # The command, its output in $OUT/NAME.txt, the end of it here; stopped when the part's time is over.

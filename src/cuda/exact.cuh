@@ -9,7 +9,8 @@ enum { SS_EXACT_THREADS = 256 }; /* of a block, at most */
 static inline int64_t plus_digits(int64_t a, int64_t b) { return a + b; }
 
 /* The digits of what each(i, add) adds by add(value, exponent), value 2^exponent, for all i in [first, last): of a sum
-   over 2^exponent, for all threads of the group. At most four values for each i: a digit has no carry before the end. */
+   over 2^exponent, for all threads of the group. At most four values for each i: a digit has no carry before the
+   end. */
 template <int LANES, class F>
 static inline ss_exact exact_digits(int64_t first, int64_t last, int64_t exponent, F each)
 {

@@ -73,3 +73,14 @@
     { \
         body; \
     }
+
+/* A loss with a probability for every class: `positives` are those that were given. */
+#define SS_DENSE_KERNEL(name, threads, blocks, body) \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) \
+        name(const char *x, char *y, const __grid_constant__ ss_geometry g, const __grid_constant__ ss_loss_options o, \
+             const __grid_constant__ ss_dense_options d, double *scratch, const char *labels, const char *weights, \
+             const char *positives, char *value) \
+    { \
+        const ss_loss_arrays a = {scratch, labels, weights, positives, value}; \
+        body; \
+    }

@@ -21,6 +21,14 @@ static inline int64_t integer_at(const char *labels, int64_t bytes, int64_t i)
 }
 
 /* `power`: weights are multiplied by so many powers of two. */
+static inline double weight_of_class(const ss_loss_arrays &a, const ss_loss_options &o, int64_t i, double power)
+{
+    const double weight = !a.weights       ? o.alpha
+                          : o.weight_single ? (double)((const float *)a.weights)[i]
+                                            : ((const double *)a.weights)[i];
+    return power != 0.0 ? ldexp(weight, (int)power) : weight;
+}
+
 static inline ss_row_label label_at(const ss_loss_arrays &a, const ss_loss_options &o, int64_t n, int64_t row,
                                     double power)
 {
@@ -28,16 +36,18 @@ static inline ss_row_label label_at(const ss_loss_arrays &a, const ss_loss_optio
     if (o.ignores && mine.at == o.ignored) return mine;
     mine.bad = mine.at < 0 || mine.at >= n;
     if (mine.bad) return mine;
-    mine.weight = !a.weights       ? o.alpha
-                  : o.weight_single ? (double)((const float *)a.weights)[mine.at]
-                                    : ((const double *)a.weights)[mine.at];
-    if (power != 0.0) mine.weight = ldexp(mine.weight, (int)power);
+    mine.weight = weight_of_class(a, o, mine.at, power);
     return mine;
+}
+
+static inline double weight_power(const ss_loss_arrays &a, const ss_loss_options &o)
+{
+    return o.counted ? a.scratch[SS_WEIGHT_POWER] : 0.0;
 }
 
 static inline ss_row_label label_of_row(const ss_loss_arrays &a, const ss_loss_options &o, int64_t n, int64_t row)
 {
-    return label_at(a, o, n, row, o.counted ? a.scratch[SS_WEIGHT_POWER] : 0.0);
+    return label_at(a, o, n, row, weight_power(a, o));
 }
 
 /* The sum of the weights of all labels, by all threads of the block. */

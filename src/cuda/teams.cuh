@@ -19,6 +19,13 @@ typedef struct {
     int64_t first, last;
 } ss_stretch;
 
+static inline ss_stretch stretch_of(const ss_geometry &g, int64_t block)
+{
+    const int64_t first = block * g.share, last = first + g.share;
+    const ss_stretch mine = {first, last < g.n ? last : g.n};
+    return mine;
+}
+
 template <class real, int LANES> struct ss_team {
     typedef group<LANES> lanes;
     const ss_geometry &g;
@@ -36,12 +43,7 @@ template <class real, int LANES> struct ss_team {
     inline int64_t step() const { return gridDim.x / members; }
     inline int64_t places() const { return (g.rows + lanes::width() - 1) / lanes::width(); }
 
-    inline ss_stretch stretch() const
-    {
-        const int64_t first = member * g.share, last = first + g.share;
-        const ss_stretch mine = {first, last < g.n ? last : g.n};
-        return mine;
-    }
+    inline ss_stretch stretch() const { return stretch_of(g, member); }
 
     inline partial<real> *part(unsigned member) const
     {

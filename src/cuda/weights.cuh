@@ -23,7 +23,7 @@ template <int LANES, class E> struct row_share {
     inline row_share(const ss_geometry &g, const ss_taken &taken, double *scratch)
     {
         static_assert(sizeof(E) <= SS_PER_EXTENT * sizeof(double), "it takes its place");
-        const ss_stretch stretch = stretch_of_block(g);
+        const ss_stretch stretch = stretch_of(g, blockIdx.y);
         here = lanes::row() < g.rows;
         row = here ? lanes::row() : 0;
         parts = g.parts;

@@ -10,6 +10,8 @@
 #include "cuda/losses.cuh"
 #include "cuda/sigmoid.cuh"
 #include "cuda/focal.cuh"
+#include "cuda/dense.cuh"
+#include "cuda/smooth.cuh"
 #include "cuda/anew.cuh"
 #include "cuda/options.cuh"
 #include "cuda/weights.cuh"
@@ -17,6 +19,8 @@
 typedef void (*plain_kernel)(const char *, char *, void *, ss_geometry);
 typedef void (*loss_kernel)(const char *, char *, ss_geometry, ss_loss_options, double *, const char *, const char *,
                             const char *, char *);
+typedef void (*dense_kernel)(const char *, char *, ss_geometry, ss_loss_options, ss_dense_options, double *,
+                             const char *, const char *, const char *, char *);
 typedef void (*option_kernel)(const char *, char *, const char *, ss_geometry, ss_options);
 typedef void (*taken_kernel)(const char *, char *, const char *, const char *, char *, double *, ss_geometry,
                              ss_taken);
@@ -28,6 +32,7 @@ static struct {
     void *more;
     ss_geometry g;
     ss_loss_options o;
+    ss_dense_options d;
     ss_loss_arrays a;
     ss_options options;
     const char *b, *mask;
@@ -40,6 +45,12 @@ static void one_thread_of_loss(void)
 {
     ((loss_kernel)job.kernel)(job.x, job.y, job.g, job.o, job.a.scratch, job.a.labels, job.a.weights, job.a.positives,
                               job.a.value);
+}
+
+static void one_thread_of_dense(void)
+{
+    ((dense_kernel)job.kernel)(job.x, job.y, job.g, job.o, job.d, job.a.scratch, job.a.labels, job.a.weights,
+                               job.a.positives, job.a.value);
 }
 
 static void one_thread_with_options(void)
@@ -88,6 +99,22 @@ extern "C" void launch_loss(void *kernel, unsigned grid, unsigned grid_y, unsign
     job.o = *o;
     job.a = {scratch, labels, weights, positives, value};
     body_of_block = one_thread_of_loss;
+    run_grid(grid, grid_y, block_x, block_y);
+}
+
+extern "C" void launch_dense(void *kernel, unsigned grid, unsigned grid_y, unsigned block_x, unsigned block_y,
+                             const char *x, char *y, const ss_geometry *g, const ss_loss_options *o,
+                             const ss_dense_options *d, double *scratch, const char *labels, const char *weights,
+                             const char *positives, char *value)
+{
+    job.kernel = kernel;
+    job.x = x;
+    job.y = y;
+    job.g = *g;
+    job.o = *o;
+    job.d = *d;
+    job.a = {scratch, labels, weights, positives, value};
+    body_of_block = one_thread_of_dense;
     run_grid(grid, grid_y, block_x, block_y);
 }
 

@@ -1,0 +1,100 @@
+"""Which CUDA kernels serve a softmax cross-entropy with label smoothing or with probabilities, as _cuda_losses.
+
+One launch for the rows, a second for those that it has marked (src/cuda/anew.cuh), and what every reduction needs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import _cuda, _cuda_losses
+from ._cuda import BLOCK, COLUMNS, DIMS, Kernel, Launch
+
+# ss_dense_options of src/cuda/dense.cuh
+OPTIONS = np.dtype([("bytes", np.int64), ("step", np.int64), ("kept_steps", np.int64, (DIMS,)),
+                    ("smoothing", np.float64), ("share_hi", np.float64), ("share_lo", np.float64)])  # fmt: skip
+MOST_OF_A_WARP = 1024  # elements of a row for which one warp is enough
+LEAST_SMOOTHING = 2.0**-100  # below, the factors of a row might leave the range of doubles
+SMOOTHED = {"float16": 1, "float32": 2}  # dtypes that smooth.cuh takes: pieces of 16 bytes that a thread reads at once
+
+
+class DensePlan(NamedTuple):
+    launches: tuple
+    geometry: np.ndarray
+    options: np.ndarray
+    dense: np.ndarray
+    scratch: int  # doubles
+
+
+def dense_kernels():
+    """{name: Kernel} of src/cuda/dense.cuh and smooth.cuh."""
+    found, most = {}, _cuda.MOST_THREADS
+
+    def add(name, threads, blocks, body):
+        found[name] = Kernel(threads, blocks, f"({body}(x, y, a, g, o, d))", "SS_DENSE_KERNEL")
+
+    for dtype, short in _cuda._TYPES.items():
+        add(f"dense_{dtype}", BLOCK, 3, f"dense_rows<{short}, SS_WARP>")
+        add(f"dense_{dtype}_long", most, 1, f"dense_rows<{short}, WHOLE_BLOCK>")
+        add(f"dense_{dtype}_anew", COLUMNS, 1, f"dense_rows_anew<{short}>")
+    for dtype, chunks in SMOOTHED.items():
+        for kind, lanes, threads, blocks in (("", "SS_WARP", BLOCK, 3), ("_long", "WHOLE_BLOCK", most, 2),
+                                             ("_columns", "COLUMN", most, 1)):  # fmt: skip
+            add(f"smooth_{dtype}{kind}", threads, blocks, f"smooth_rows<{_cuda._TYPES[dtype]}, {lanes}, {chunks}>")
+    return found
+
+
+def plan_dense(dtype, shape, axis, steps_x, steps_y, steps_t, aligned, smoothing, target_bytes, weighted, **options):
+    """How to compute a softmax cross-entropy with a probability for every class.
+
+    Parameters
+    ----------
+    dtype, shape, axis, steps_x, steps_y, aligned
+        As for _cuda_losses.plan_cross_entropy.
+    steps_t : tuple of ints or None
+        Strides of the probabilities; None where there are labels.
+    smoothing : float
+        In [0, 1].
+    target_bytes : int
+        Size of a given probability.
+    weighted : bool
+        Whether there are weights of classes.
+    **options
+        Fields of _cuda_losses.OPTIONS.
+
+    Returns
+    -------
+    DensePlan or None
+        None where the kernels do not take the call.
+    """
+    writes = steps_y is not None
+    layout = _cuda.lay_out(dtype, shape, (axis,), steps_x, steps_y if writes else steps_x, aligned, writes,
+                           steps_t or (0,) * len(shape))  # fmt: skip
+    if layout is None:
+        return None
+    kept, reduced, fields, columns = layout
+    rows, n = fields["rows"], fields["n"]
+    if rows > _cuda_losses.MOST_ITEMS:
+        return None
+    plain = steps_t is None and not weighted and smoothing >= LEAST_SMOOTHING and n > 1
+    launch = _lay(f"{'smooth' if plain and dtype in SMOOTHED else 'dense'}_{dtype}", rows, n, columns)
+    again, fields["ladder_share"] = _cuda.lay_again(f"dense_{dtype}_anew", rows)
+    geometry = _cuda.geometry_of(kept, reduced, **fields)
+    plan = _cuda_losses.reduced_plan((launch, again), geometry, dtype, rows, 0, **options)
+    dense = np.zeros((), OPTIONS)
+    dense["bytes"], dense["step"], dense["smoothing"] = target_bytes, reduced[0][3], smoothing
+    dense["kept_steps"][: len(kept)] = [dim[3] for dim in kept]
+    dense["share_hi"], dense["share_lo"] = _cuda_losses.quotient(smoothing, float(n))
+    return DensePlan(plan.launches, plan.geometry, plan.options, dense, plan.scratch)
+
+
+def _lay(name, rows, n, columns):
+    """The launch of one kernel of dense.cuh or smooth.cuh."""
+    if columns and name.startswith("smooth"):
+        width, height = _cuda.block_of_columns(n)
+        places, enough = -(-rows // width), _cuda.ENOUGH_BLOCKS * _cuda.MULTIPROCESSORS
+        if places >= enough or n * width < 2 * _cuda.LEAST_SHARE:
+            return Launch(f"{name}_columns", (places, 1), (width, height))
+    if n <= MOST_OF_A_WARP:
+        return Launch(name, (-(-rows * COLUMNS // BLOCK), 1), (BLOCK, 1))
+    return Launch(f"{name}_long", (rows, 1), (min(_cuda.MOST_THREADS, -(-n // 256) * COLUMNS), 1))
