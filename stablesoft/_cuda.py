@@ -130,9 +130,12 @@ def _loss_kernels():
             add(name, *kernel)
         add(f"{CROSS_ENTROPY}_{dtype}_anew", COLUMNS, 1, f"rows_anew<{short}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
-        for name, kind in ((SIGMOID, "sigmoid"), (SIGMOID_FOCAL, "focal")):
-            add(f"{name}_{dtype}", MOST_THREADS, 2, f"{kind}_elements<{short}>(x, y, a, g, o)")
-            add(f"{name}_{dtype}_finish", MOST_THREADS, 1, f"finish_{kind}<{short}>(x, a, g, o)")
+        add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}, 0>(x, y, a, g, o)")
+        few = 1 if dtype == "float16" else 2
+        add(f"{SIGMOID}_{dtype}_ignored", MOST_THREADS, few, f"sigmoid_elements<{short}, 1>(x, y, a, g, o)")
+        add(f"{SIGMOID}_{dtype}_finish", MOST_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
+        add(f"{SIGMOID_FOCAL}_{dtype}", MOST_THREADS, 2, f"focal_elements<{short}>(x, y, a, g, o)")
+        add(f"{SIGMOID_FOCAL}_{dtype}_finish", MOST_THREADS, 1, f"finish_focal<{short}>(x, a, g, o)")
         add(f"{SIGMOID}_{dtype}_count", MOST_THREADS, 2, f"count_targets<{short}>(a, g, o)")
     add(f"{CROSS_ENTROPY}_count", CONCLUDING_THREADS, 1, "count_labels(a, g, o)")
     add(f"{CROSS_ENTROPY}_sum", MOST_THREADS, 2, "sum_items(a, g)")

@@ -100,12 +100,12 @@ def plan_sigmoid(dtype, shape, steps, aligned, focal=False, **options):
     if options["summed"]:
         grid = min(grid, MOST_SUMMING)
     each = (grid, 1), (_cuda.MOST_THREADS, 1)
-    name = SIGMOID_FOCAL if focal else SIGMOID
-    launches = [Launch(f"{name}_{dtype}", *each)]
+    name = f"{SIGMOID_FOCAL if focal else SIGMOID}_{dtype}"
+    launches = [Launch(f"{name}_ignored" if "least" in options else name, *each)]
     if options.get("counted") and steps[4] is not None:
-        launches.insert(0, Launch(f"{SIGMOID}_{dtype}_count", *each))
+        launches.insert(0, Launch(f"{name}_count", *each))
     if options["summed"]:
-        launches.append(Launch(f"{name}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
+        launches.append(Launch(f"{name}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
     kept = [(length, logits, gradient) for length, logits, _, _, _, gradient, _ in dims]
     geometry = _cuda.geometry_of(kept, [(1, dim[2], 0) for dim in dims], rows=count, n=1, vector=vector)
     filled = _options(blocks=grid if options["summed"] else 0, **options)

@@ -146,14 +146,16 @@ static inline void count_targets(const ss_loss_arrays &a, const ss_geometry &g, 
 
 /* ---- losses and slopes ---- */
 
-template <class T>
+/* IGNORES: targets may be ignored, for which there are kernels of their own: it takes registers. */
+template <class T, int IGNORES>
 static inline void sigmoid_elements(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
                                     const ss_loss_options &o)
 {
     typedef typename T::real real;
     enum { COUNT = items<T, 1>::COUNT };
     const int given = a.weights || a.positives;
-    const vpair scale = y && o.counted ? quotient_of(o.factor, sum_counts(a, o)) : ss_pair(o.scale_hi, o.scale_lo);
+    vpair scale = ss_pair(o.scale_hi, o.scale_lo);
+    if (IGNORES && o.counted && y) scale = quotient_of(o.factor, sum_counts(a, o));
     ss_items_sum sum = no_items();
     int count = 0;
     in_pieces<T>(g, [&](const items<T, 1> &mine) {
@@ -163,7 +165,7 @@ static inline void sigmoid_elements(const char *x, char *y, const ss_loss_arrays
         load_targets<T>(a, g, mine, target);
 #pragma unroll
         for (int v = 0; v < COUNT; v++) {
-            const int here = mine.place(v) < mine.last, ignored = target_is_ignored(o, target[v]);
+            const int here = mine.place(v) < mine.last, ignored = IGNORES && target_is_ignored(o, target[v]);
             double weight = 1.0, positive = 1.0, loss, its_slope = 0.0;
             if (given && here) {
                 weight = operand_at<T>(g, a.weights, o.weight_steps, mine.place(v));
@@ -173,14 +175,14 @@ static inline void sigmoid_elements(const char *x, char *y, const ss_loss_arrays
             loss = loss_of_logit<real>((double)logit[v], (double)target[v], weight, positive, scale,
                                        y ? &its_slope : NULL);
             if (o.summed && here) add_item(&sum, loss);
-            count += here && !ignored;
+            if (IGNORES) count += here && !ignored;
             item[v] = T::put(loss);
             slope[v] = T::put(its_slope);
         }
         if (y) mine.store_to(y, [&](int64_t i) { return offset_in(g.kept, g.kept_shape, g.kept_y, i); }, slope);
         if (!o.summed) mine.store_to(a.value, [](int64_t i) { return i * (int64_t)sizeof(typename T::stored); }, item);
     });
-    if (o.counted && !y) leave_count(a, o, count);
+    if (IGNORES && o.counted && !y) leave_count(a, o, count);
     if (o.summed) leave_items(a.scratch + SS_SCRATCH_HEAD, sum);
 }
 
