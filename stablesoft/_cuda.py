@@ -139,10 +139,10 @@ def _loss_kernels():
         for one, end in _arithmetics(dtype):
             for name, *bounds, body in _label_kernels(dtype, one):
                 add(name + end, *bounds, body)
+            add(f"{SIGMOID}_{dtype}{end}", MOST_THREADS, 2, f"sigmoid_elements{end}<{one}>(x, y, a, g, o)")
+            add(f"{SIGMOID}_{dtype}_finish{end}", MOST_THREADS, 1, f"finish_sigmoid{end}<{one}>(x, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_anew", COLUMNS, 1, f"rows_anew<{short}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
-        add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}>(x, y, a, g, o)")
-        add(f"{SIGMOID}_{dtype}_finish", MOST_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
     add(f"{CROSS_ENTROPY}_count", CONCLUDING_THREADS, 1, "count_labels(a, g, o)")
     add(f"{CROSS_ENTROPY}_sum", MOST_THREADS, 2, "sum_items(a, g)")
     return found
@@ -365,7 +365,7 @@ INCLUDES = (
     *(f"loops/{name}.inc.h" for name in ("sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient")),
     *(f"cuda/{name}.cuh" for name in (
         "group", "real", "conclude", "terms", "float_pair", "float_terms", "float_elementwise", "stream", "rows",
-        "ladder", "elementwise", "items", "labels", "losses", "anew", "sigmoid", "options")),
+        "ladder", "elementwise", "items", "labels", "losses", "anew", "sigmoid", "float_logistic", "options")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -383,7 +383,7 @@ def source(names):
     elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
     anew = any(name.endswith("_anew") for name in names)
     ladder = anew or any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
-    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "labels", "losses", "sigmoid")]
+    losses = [f'#include "cuda/{name}.cuh"' for name in ("items", "labels", "losses", "sigmoid", "float_logistic")]
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
     lines += losses if any(known[name].macro == "SS_LOSS_KERNEL" for name in names) else []

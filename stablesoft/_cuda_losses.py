@@ -74,9 +74,9 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubl
     return LossPlan(tuple(launches), geometry, _options(blocks=blocks, **options), scratch)
 
 
-def plan_sigmoid(dtype, shape, steps, aligned, **options):
+def plan_sigmoid(dtype, shape, steps, aligned, slow_doubles=False, **options):
     """How to compute a sigmoid cross-entropy. `steps` are the strides of logits, targets, weights, positives, gradient
-    and losses, in this order, None where there is no such array.
+    and losses, in this order, None where there is no such array. `slow_doubles` is that of _cuda.plan.
     """
     none = (0,) * len(shape)
     dims = _cuda.collapse(zip(shape, *(none if one is None else one for one in steps))) or [(1,) + (0,) * 6]
@@ -93,6 +93,8 @@ def plan_sigmoid(dtype, shape, steps, aligned, **options):
     launches = [Launch(f"{SIGMOID}_{dtype}", (grid, 1), (_cuda.MOST_THREADS, 1))]
     if options["summed"]:
         launches.append(Launch(f"{SIGMOID}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
+    if slow_doubles and steps[2] is steps[3] is None:
+        launches = _cuda.in_floats(launches, dtype)
     kept = [(length, logits, gradient) for length, logits, _, _, _, gradient, _ in dims]
     geometry = _cuda.geometry_of(kept, [(1, dim[2], 0) for dim in dims], rows=count, n=1, vector=vector)
     filled = _options(blocks=grid if options["summed"] else 0, **options)

@@ -3,48 +3,7 @@
    math/elementwise.h computes. What that leaves open, one element in some ten thousand, doubles decide.
 
    The cubic of expit and the polynomial of the logarithm are those of the doubles, since their errors would show.
-   e^x elsewhere is exact enough there. As in float64, small results are carried times 2^LIFT. */
-
-enum { F_LIFT = 64, F_FAR = 32 }; /* beyond FAR log1p(e^-x) is e^-x; e^-FAR is below half an ulp of 2^-20 */
-
-/* y 2^-LIFT if `lifted`, y otherwise, and how far from that the doubles may be; infinity: doubles shall decide. */
-typedef struct {
-    fpair y;
-    float error;
-    int lifted;
-} f_value;
-
-static inline f_value f_exactly(float y)
-{
-    const f_value value = {{y, 0.0f}, 0.0f, 0};
-    return value;
-}
-
-/* What value rounds to. *certain: and all that is within its error. */
-template <class T> static inline typename T::stored settled(const f_value &value, vm *certain)
-{
-    const fpair y = value.y;
-    const float slack = value.error * (float)SS_DOUBT, down = value.lifted ? 0x1p-64f : 1.0f;
-    const float above = y.hi + (y.lo + slack), below = y.hi + (y.lo - slack);
-    typename T::stored result = T::put(copysignf(above, y.hi) * down); /* -0 as well */
-    *certain = T::put(above * down) == T::put(below * down) || y.hi != y.hi;
-    if (value.lifted && fabsf(above) < 0x1p-62f) { /* subnormal */
-        const float sign = copysignf(1.0f, y.hi);
-        const float size = f_rounded_to(f_pair_scale(y, sign), 0x1p-86f, value.error, certain);
-        result = T::put(copysignf(size, sign) * down);
-    }
-    return result;
-}
-
-/* x + x^2 (b + x (c + x q)), b and c with their low parts, where each term is far less than that before. */
-static inline fpair f_series(fpair x, const float *b, const float *c, float q)
-{
-    const fpair last = {q, 0.0f}, p = f_pair_fma(f_pair_fma(last, x, c), x, b);
-    const fpair tail = f_pair_product(f_pair_product(x, x), p);
-    fpair sum = f_fast_two_sum(x.hi, tail.hi);
-    sum.lo += x.lo + tail.lo;
-    return sum;
-}
+   e^x elsewhere is exact enough there. */
 
 /* log(one.hi + one.lo + rest), the first two a sum without an error: ss_log_light in pairs. *beside: doubles may take
    another entry of the table, since theirs is not quite the same argument.

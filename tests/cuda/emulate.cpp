@@ -9,6 +9,7 @@
 #include "cuda/labels.cuh"
 #include "cuda/losses.cuh"
 #include "cuda/sigmoid.cuh"
+#include "cuda/float_logistic.cuh"
 #include "cuda/anew.cuh"
 #include "cuda/options.cuh"
 
