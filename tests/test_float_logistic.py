@@ -64,6 +64,16 @@ def test_errors(beside, scale):
             compared(beside, x, 1 / (1 + np.exp(-x)), scale)  # of the slope little is left
 
 
+@pytest.mark.parametrize("scale", [2.0**-41, 2.0**11, 1e-300, 1e300, 0.0])
+def test_unusual_scales(beside, scale):
+    """The gradient is left to doubles."""
+    found = Findings()
+    one = (ctypes.c_float * 3)(1.0, -2.0, 50.0)
+    beside.compare_logits(ctypes.byref(found), one, (ctypes.c_float * 3)(), 3, ctypes.c_double(scale))
+    assert found.doubtful[1] == 3
+    assert list(found.wrong) == [0, 0]
+
+
 def test_labels(beside):
     """0 and 1 leave next to nothing to doubles; nor do they where the loss or the slope is subnormal, or 0."""
     random = np.random.default_rng(31)

@@ -58,16 +58,18 @@ static inline f_value f_plain_loss(const f_logistic &s, float x, float t)
     return value;
 }
 
-/* What the gradient is multiplied by. whole: a power of two, which leaves all digits. */
+/* What the gradient is multiplied by. usual: no digits of a product are lost. whole: a power of two, which leaves them
+   as they are. */
 typedef struct {
     fpair by;
-    int whole;
+    int usual, whole;
 } f_factor;
 
 static inline f_factor f_factor_of(double scale)
 {
-    const fpair by = f_pair_of(scale);
-    const f_factor factor = {by, (__float_as_int(by.hi) & 0x7fffff) == 0 && by.lo == 0.0f};
+    const int usual = fabs(scale) > 0x1p-40 && fabs(scale) < 0x1p10;
+    const fpair by = f_pair_of(usual ? scale : 1.0);
+    const f_factor factor = {by, usual, (__float_as_int(by.hi) & 0x7fffff) == 0 && by.lo == 0.0f};
     return factor;
 }
 
@@ -83,7 +85,7 @@ static inline f_value f_plain_slope(const f_logistic &s, float x, float t, const
     const float its = lost ? 0.0f : s.smaller.hi * s.worse;
     const float error = fabsf(factor.by.hi) * fmaf(its, F_SMALLER_ERROR, fabsf(d.hi) * 0x1p-44f);
     const f_value value = {f_fast_two_sum(slope.hi, slope.lo),
-                           !f_plain(x, t) ? INFINITY : lost && factor.whole ? 0.0f : error, 1};
+                           !f_plain(x, t) || !factor.usual ? INFINITY : lost && factor.whole ? 0.0f : error, 1};
     return value;
 }
 
@@ -116,9 +118,9 @@ static inline void sigmoid_elements_in_floats(const char *x, char *y, const ss_l
 {
     enum { COUNT = items<T, 1>::COUNT };
     const int64_t all = (int64_t)COUNT * blockDim.x;
-    /* a factor of which pairs lose digits leaves the gradient to doubles */
-    const int usual = fabs(o.scale_hi) > 0x1p-40 && fabs(o.scale_hi) < 0x1p10;
-    const f_factor factor = f_factor_of(usual ? o.scale_hi : 1.0);
+    __shared__ f_factor factor;
+    if (threadIdx.x == 0) factor = f_factor_of(o.scale_hi); /* in doubles, by one warp */
+    __syncthreads();
     ss_items_sum sum = no_items();
     fpair added = float_terms::start();
     int pieces = 0, in_doubles = 0;
@@ -142,7 +144,7 @@ static inline void sigmoid_elements_in_floats(const char *x, char *y, const ss_l
             const int ordinary = value.error < INFINITY;
             loss[v] = ordinary ? value.y : float_terms::start();
             if (here && !ordinary) left |= 1u << v;
-            if (here && !(ordinary && certain && sure && (usual || !y))) doubtful |= 1u << v;
+            if (here && !(ordinary && certain && sure)) doubtful |= 1u << v;
         }
 #pragma unroll
         for (int v = 0; v < COUNT; v++) {
