@@ -126,14 +126,14 @@ def _loss_kernels():
         for one, end in _arithmetics(dtype):
             for name, *bounds, body in _label_kernels(CROSS_ENTROPY, dtype, one):
                 add(name + end, *bounds, body)
+            add(f"{SIGMOID}_{dtype}{end}", MOST_THREADS, 2, f"sigmoid_elements{end}<{one}>(x, y, a, g, o)")
+            add(f"{SIGMOID}_{dtype}_finish{end}", MOST_THREADS, 1, f"finish_sigmoid{end}<{one}>(x, a, g, o)")
         for name, *kernel in _label_kernels(FOCAL, dtype, short):
             add(name, *kernel)
         add(f"{CROSS_ENTROPY}_{dtype}_anew", COLUMNS, 1, f"rows_anew<{short}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
-        add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}, 0>(x, y, a, g, o)")
         few = 1 if dtype == "float16" else 2
         add(f"{SIGMOID}_{dtype}_ignored", MOST_THREADS, few, f"sigmoid_elements<{short}, 1>(x, y, a, g, o)")
-        add(f"{SIGMOID}_{dtype}_finish", MOST_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
         add(f"{SIGMOID_FOCAL}_{dtype}", MOST_THREADS, 2, f"focal_elements<{short}>(x, y, a, g, o)")
         add(f"{SIGMOID_FOCAL}_{dtype}_finish", MOST_THREADS, 1, f"finish_focal<{short}>(x, a, g, o)")
         add(f"{SIGMOID}_{dtype}_count", MOST_THREADS, 2, f"count_targets<{short}>(a, g, o)")
@@ -367,7 +367,7 @@ INCLUDES = (
     *(f"cuda/{name}.cuh" for name in (
         "group", "real", "taken", "conclude", "terms", "float_pair", "float_terms", "float_elementwise", "parts",
         "teams", "stream", "rows", "ladder", "elementwise", "items", "labels", "losses", "dense", "smooth", "anew",
-        "sigmoid", "focal", "exact", "options", "weights")),
+        "sigmoid", "float_logistic", "focal", "exact", "options", "weights")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -386,7 +386,7 @@ def source(names):
     anew = any(name.endswith("_anew") for name in names)
     ladder = anew or any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
     losses = [f'#include "cuda/{name}.cuh"'
-              for name in ("items", "labels", "losses", "sigmoid", "focal", "dense", "smooth")]  # fmt: skip
+              for name in ("items", "labels", "losses", "sigmoid", "float_logistic", "focal", "dense", "smooth")]
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
     lines += losses if any(known[name].macro in ("SS_LOSS_KERNEL", "SS_DENSE_KERNEL") for name in names) else []

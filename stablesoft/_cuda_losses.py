@@ -82,11 +82,11 @@ def reduced_plan(launches, geometry, dtype, rows, left, **options):
     return LossPlan(tuple(launches), geometry, _options(blocks=blocks, **options), scratch, left > 0)
 
 
-def plan_sigmoid(dtype, shape, steps, aligned, focal=False, **options):
+def plan_sigmoid(dtype, shape, steps, aligned, slow_doubles=False, focal=False, **options):
     """How to compute a sigmoid cross-entropy or focal loss.
 
     `steps` are the strides of logits, targets, weights, positives, gradient and losses, in this order, None where there
-    is no such array.
+    is no such array. `slow_doubles` is that of _cuda.plan.
     """
     none = (0,) * len(shape)
     dims = _cuda.collapse(zip(shape, *(none if one is None else one for one in steps))) or [(1,) + (0,) * 6]
@@ -106,6 +106,8 @@ def plan_sigmoid(dtype, shape, steps, aligned, focal=False, **options):
         launches.insert(0, Launch(f"{name}_count", *each))
     if options["summed"]:
         launches.append(Launch(f"{name}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
+    if slow_doubles and steps[2] is steps[3] is None and not focal and "least" not in options:
+        launches = _cuda.in_floats(launches, dtype)
     kept = [(length, logits, gradient) for length, logits, _, _, _, gradient, _ in dims]
     geometry = _cuda.geometry_of(kept, [(1, dim[2], 0) for dim in dims], rows=count, n=1, vector=vector)
     filled = _options(blocks=grid if options["summed"] else 0, **options)

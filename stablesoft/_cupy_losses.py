@@ -207,7 +207,8 @@ def _run_sigmoid(x, targets, weight, positive, dtype, return_grad, options):
     key = ("sigmoid_cross_entropy", dtype, x.shape, steps, aligned, *options.items(), x.data.device_id)
     call = _cupy._plans.get(key)
     if call is None:
-        call = _remember(key, _cuda_losses.plan_sigmoid(dtype, x.shape, steps, aligned, **options))
+        slow = _cupy.slow_doubles(x.data.device_id)
+        call = _remember(key, _cuda_losses.plan_sigmoid(dtype, x.shape, steps, aligned, slow, **options))
     if call is None:
         return None
     _launch(call, x, gradient, targets, weight, positive, value)

@@ -192,6 +192,17 @@ def test_sigmoid_focal(kind, reduction):
                 check("sigmoid_focal_loss", finite, t, reduction=reduction, **options)
 
 
+@REDUCTIONS
+@pytest.mark.parametrize("kind", ["float16", "float32"])
+@pytest.mark.usefixtures("slow_doubles")
+def test_sigmoid_in_floats(kind, reduction):
+    random = np.random.default_rng(15)
+    ordinary = random.normal(0, 5, 3_000_000).astype(kind)
+    for x in (ordinary, ordinary[1:], np.nan_to_num(values(kind, 100_000), nan=3.0, posinf=50.0, neginf=-70.0)):
+        for t in (random.integers(0, 2, x.shape), random.uniform(0, 1, x.shape)):
+            check("sigmoid_cross_entropy", x, t.astype(kind), reduction=reduction)
+
+
 @pytest.mark.parametrize("shape", [(64, 100), (8, 9000), (2, 200_000), (20_000, 64)])
 def test_capture(dtype, shape):
     random = np.random.default_rng(10)

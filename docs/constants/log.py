@@ -103,6 +103,7 @@ def constants():
     unit_inverse, unit_log = unit_inverses()
     log1p = fit_doubles(RADIUS, target, weight, 9)
     single = fit_doubles(SINGLE_RADIUS, single_target, single_weight, 6)
+    unit_single = fit_doubles(UNIT_RADIUS, unit_target, unit_weight, 4)
     return {
         "SS_LOG_SPLIT_INDEX": [SPLIT_INDEX],
         "SS_LOG_INV": [bits(float(v)) for v in INVERSES],
@@ -116,7 +117,9 @@ def constants():
         "SS_UNIT_INV": [bits(v) for v in unit_inverse],
         "SS_UNIT_LOG": [bits(v) for v in unit_log],
         "SS_UNIT": fit_doubles(UNIT_RADIUS, unit_target, unit_weight, 9),
-        "SS_UNIT_SINGLE": fit_doubles(UNIT_RADIUS, unit_target, unit_weight, 4),
+        "SS_UNIT_SINGLE": unit_single,
+        "SS_FLOAT_UNIT": [part for both in zip(unit_inverse, unit_log) for v in both for part in floats(v, 2)],
+        "SS_FLOAT_UNIT_SINGLE": [part for i, q in enumerate(unit_single) for part in floats(q, 2 if i < 2 else 1)],
     }
 
 

@@ -3,48 +3,7 @@
    math/elementwise.h computes. What that leaves open, one element in some ten thousand, doubles decide.
 
    The cubic of expit and the polynomial of the logarithm are those of the doubles, since their errors would show.
-   e^x elsewhere is exact enough there. As in float64, small results are carried times 2^LIFT. */
-
-enum { F_LIFT = 64, F_FAR = 32 }; /* beyond FAR log1p(e^-x) is e^-x; e^-FAR is below half an ulp of 2^-20 */
-
-/* y 2^-LIFT if `lifted`, y otherwise, and how far from that the doubles may be; infinity: doubles shall decide. */
-typedef struct {
-    fpair y;
-    float error;
-    int lifted;
-} f_value;
-
-static inline f_value f_exactly(float y)
-{
-    const f_value value = {{y, 0.0f}, 0.0f, 0};
-    return value;
-}
-
-/* What value rounds to. *certain: and all that is within its error. */
-template <class T> static inline typename T::stored settled(const f_value &value, vm *certain)
-{
-    const fpair y = value.y;
-    const float slack = value.error * (float)SS_DOUBT, down = value.lifted ? 0x1p-64f : 1.0f;
-    const float above = y.hi + (y.lo + slack), below = y.hi + (y.lo - slack);
-    typename T::stored result = T::put(copysignf(above, y.hi) * down); /* -0 as well */
-    *certain = T::put(above * down) == T::put(below * down) || y.hi != y.hi;
-    if (value.lifted && fabsf(above) < 0x1p-62f) { /* subnormal */
-        const float sign = copysignf(1.0f, y.hi);
-        const float size = f_rounded_to(f_pair_scale(y, sign), 0x1p-86f, value.error, certain);
-        result = T::put(copysignf(size, sign) * down);
-    }
-    return result;
-}
-
-/* x + x^2 (b + x (c + x q)), b and c with their low parts, where each term is far less than that before. */
-static inline fpair f_series(fpair x, const float *b, const float *c, float q)
-{
-    const fpair last = {q, 0.0f}, p = f_pair_fma(f_pair_fma(last, x, c), x, b);
-    const fpair tail = f_pair_product(f_pair_product(x, x), p);
-    fpair sum = f_fast_two_sum(x.hi, tail.hi);
-    sum.lo += x.lo + tail.lo;
-    return sum;
-}
+   e^x elsewhere is exact enough there. */
 
 /* log(one.hi + one.lo + rest), the first two a sum without an error: ss_log_light in pairs. *beside: doubles may take
    another entry of the table, since theirs is not quite the same argument.
@@ -107,6 +66,7 @@ static inline f_part f_log1mexp_of(fpair d)
     const fpair term = f_exp_of_pair(d, 127 + (far ? F_LIFT : 0)), minus = {-term.hi, -term.lo};
     fpair one = f_two_sum(1.0f, minus.hi);
 
+    /* x + x^2/2 + x^3/6 + ..., in place of e^d - 1 */
     const float half[2] = {0.5f, 0.0f};
     const float sixth[2] = {(float)SS_EXP7[1], (float)(SS_EXP7[1] - (double)(float)SS_EXP7[1])};
     const float q = fmaf(fmaf((float)SS_EXP7[4], x, (float)SS_EXP7[3]), x, (float)SS_EXP7[2]);
@@ -160,7 +120,8 @@ static inline f_value f_logit(float p)
     const fpair numerator = {low ? (lift ? p * 0x1p64f : p) : fmaf(2.0f, p, -1.0f), 0.0f};
     const fpair ratio = f_pair_quotient(numerator, f_two_sum(1.0f, -p));
     const fpair log = f_log(low ? ratio : f_two_sum(1.0f, ratio.hi), low ? 0.0f : ratio.lo, lift, &beside);
-    const f_value value = {log, beside ? INFINITY : fabsf(log.hi) * 0x1p-40f, 0};
+    /* No p lies so close to a border of the table that it would show: a test has gone through all. */
+    const f_value value = {log, fabsf(log.hi) * 0x1p-40f, 0};
     if (p > 0.0f && p < 1.0f) return value;
     return f_exactly(p == 0.0f ? -INFINITY : p == 1.0f ? INFINITY : NAN);
 }

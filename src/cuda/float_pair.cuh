@@ -81,6 +81,16 @@ static inline fpair f_pair_fma(fpair a, fpair b, const float *c)
     return sum;
 }
 
+/* x + x^2 (b + x (c + x q)), b and c with their low parts, where each term is far less than that before. */
+static inline fpair f_series(fpair x, const float *b, const float *c, float q)
+{
+    const fpair last = {q, 0.0f}, p = f_pair_fma(f_pair_fma(last, x, c), x, b);
+    const fpair tail = f_pair_product(f_pair_product(x, x), p);
+    fpair sum = f_fast_two_sum(x.hi, tail.hi);
+    sum.lo += x.lo + tail.lo;
+    return sum;
+}
+
 /* e^x 2^s, as ss_exp_single of math/exp.h has it: what is approximated is that function and not e^x.
 
    reduce       n = 16 x / ln2 rounded, the same integer as there: where a first guess lies next to the middle between
@@ -91,8 +101,10 @@ static inline fpair f_pair_fma(fpair a, fpair b, const float *c)
    Error:       2^-45.6 of that function for every |x| <= 33000 (tests/test_float_pair.py), normalised
    Constants:   docs/constants/exp.py
 
-   With `whole`, a constant, it is e^x, within 2^-45.4: what the cubic lacks is 2^-29 of it, for which floats are
-   enough, and the low part of ln2. */
+   With another `degree`, a constant, floats add what the cubic lacks, 2^-29 of it, and the low part of ln2: with
+   F_WHOLE it is e^x, within 2^-45.4; with F_QUARTIC, e^x with e^r up to r^4, as logistic_f32 has it. */
+enum { F_CUBIC = 3, F_QUARTIC = 4, F_WHOLE = 6 };
+
 static inline float f_sixteenths(float x)
 {
     const float near = fmaf(x, SS_FLOAT_LOG2E[0], 0x1.8p23f) - 0x1.8p23f;
@@ -114,16 +126,16 @@ static inline f_reduced f_exp_reduce(float x)
     return a;
 }
 
-static inline fpair f_exp_rebuild(f_reduced a, int scale, int whole)
+static inline fpair f_exp_rebuild(f_reduced a, int scale, int degree)
 {
     const fpair r = a.r;
     fpair p = f_fast_two_sum(SS_FLOAT_CUBIC[4], r.hi);
     p.lo += r.lo + SS_FLOAT_CUBIC[5];
     p = f_pair_fma(f_pair_fma(p, r, SS_FLOAT_CUBIC + 2), r, SS_FLOAT_CUBIC);
-    if (whole) {
-        float rest = SS_FLOAT_REST[6];
+    if (degree > F_CUBIC) {
+        float rest = SS_FLOAT_REST[degree];
 #pragma unroll
-        for (int i = 5; i >= 0; i--) rest = fmaf(rest, r.hi, SS_FLOAT_REST[i]);
+        for (int i = degree - 1; i >= 0; i--) rest = fmaf(rest, r.hi, SS_FLOAT_REST[i]);
         p.lo += rest;
     }
     const int k = (int)a.n;
@@ -133,11 +145,11 @@ static inline fpair f_exp_rebuild(f_reduced a, int scale, int whole)
     return f_fast_two_sum(term.hi, term.lo);
 }
 
-static inline fpair f_exp_term(float x, int scale, int whole = 0)
+static inline fpair f_exp_term(float x, int scale, int degree = F_CUBIC)
 {
     f_reduced a = f_exp_reduce(x);
-    if (whole) a.r.lo = fmaf(-a.n, (float)(SS_LN2_LO / 16.0), a.r.lo);
-    return f_exp_rebuild(a, scale, whole);
+    if (degree > F_CUBIC) a.r.lo = fmaf(-a.n, (float)(SS_LN2_LO / 16.0), a.r.lo);
+    return f_exp_rebuild(a, scale, degree);
 }
 
 /* e^(x.hi + x.lo) 2^s, |x.hi| < 2^8. */
@@ -145,7 +157,7 @@ static inline fpair f_exp_of_pair(fpair x, int scale)
 {
     f_reduced a = f_exp_reduce(x.hi);
     a.r = f_two_sum(a.r.hi, a.r.lo + x.lo);
-    return f_exp_rebuild(a, scale, 1);
+    return f_exp_rebuild(a, scale, F_WHOLE);
 }
 
 /* The exponent that e^x carries here, as ss_exponent. */
@@ -201,4 +213,38 @@ static inline float f_rounded_to(fpair y, float half, float error, vm *certain)
     const float beyond = (fabsf(left) - half) + (left < 0.0f ? -y.lo : y.lo); /* the middle to the next multiple */
     *certain = fabsf(beyond) > error * (float)SS_DOUBT;
     return beyond > 0.0f ? near + copysignf(2.0f * half, left) : near;
+}
+
+/* ---- results of single elements ---- */
+
+/* Small results are carried times 2^LIFT, as they are in float64. Beyond FAR log1p(e^-x) is e^-x. */
+enum { F_LIFT = 64, F_FAR = 32 };
+
+/* y 2^-LIFT if `lifted`, y otherwise, and how far from that the doubles may be; infinity: doubles shall decide. */
+typedef struct {
+    fpair y;
+    float error;
+    int lifted;
+} f_value;
+
+static inline f_value f_exactly(float y)
+{
+    const f_value value = {{y, 0.0f}, 0.0f, 0};
+    return value;
+}
+
+/* What value rounds to. *certain: and all that is within its error. */
+template <class T> static inline typename T::stored settled(const f_value &value, vm *certain)
+{
+    const fpair y = value.y;
+    const float slack = value.error * (float)SS_DOUBT, down = value.lifted ? 0x1p-64f : 1.0f;
+    const float above = y.hi + (y.lo + slack), below = y.hi + (y.lo - slack);
+    typename T::stored result = T::put(copysignf(above, y.hi) * down); /* -0 as well */
+    *certain = T::put(above * down) == T::put(below * down) || y.hi != y.hi;
+    if (value.lifted && fabsf(above) < 0x1p-62f) { /* subnormal */
+        const float sign = copysignf(1.0f, y.hi);
+        const float size = f_rounded_to(f_pair_scale(y, sign), 0x1p-86f, value.error, certain);
+        result = T::put(copysignf(size, sign) * down);
+    }
+    return result;
 }

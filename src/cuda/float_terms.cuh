@@ -92,7 +92,7 @@ struct float_terms {
         } else {
             const int exponent = f_exponent(sum->peak), down = sum->exponent - exponent;
             const float power = down < -90 ? NAN : __int_as_float((127 + down) << 23);
-            sum->factor = f_log1p(f_pair_scale(sum->total, power), f_exp_term(sum->peak, 127 - exponent, 1));
+            sum->factor = f_log1p(f_pair_scale(sum->total, power), f_exp_term(sum->peak, 127 - exponent, F_WHOLE));
         }
     }
     static inline row row_of(const ss_row_sum &sum)

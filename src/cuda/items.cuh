@@ -76,16 +76,19 @@ static inline ss_items_sum join_items(ss_items_sum a, ss_items_sum b)
     return c;
 }
 
-/* Of a block, for the one that finishes. */
-static inline void leave_items(double *parts, ss_items_sum mine)
+/* Of a block, for the one that finishes: by one thread, or from what all have. */
+static inline void put_items(double *parts, ss_items_sum sum)
 {
-    const ss_items_sum sum = group<WHOLE_BLOCK>::reduce(mine, join_items);
-    if (threadIdx.x != 0) return;
     double *its = parts + (int64_t)blockIdx.x * SS_PER_BLOCK;
     its[0] = sum.total.hi;
     its[1] = sum.total.lo;
     its[2] = sum.size;
     its[3] = sum.special;
+}
+static inline void leave_items(double *parts, ss_items_sum mine)
+{
+    const ss_items_sum sum = group<WHOLE_BLOCK>::reduce(mine, join_items);
+    if (threadIdx.x == 0) put_items(parts, sum);
 }
 
 /* Rounded to ITEM_BITS below the leading one; 0 where a sum within `error` (relative) rounds elsewhere. */
@@ -121,6 +124,17 @@ template <class F> __noinline__ static int exact_items(int64_t count, F item, vp
     return 0;
 }
 
+/* Those of the block, and the partial sums that were left; for all its threads. */
+static inline ss_items_sum with_parts(ss_items_sum mine, const ss_loss_options &o, const double *parts)
+{
+    for (int64_t i = threadIdx.x; i < o.blocks; i += blockDim.x) {
+        const double *its = parts + i * SS_PER_BLOCK;
+        const ss_items_sum part = {{its[0], its[1]}, its[2], its[3]};
+        mine = join_items(mine, part);
+    }
+    return group<WHOLE_BLOCK>::reduce(mine, join_items);
+}
+
 /* The reduced loss. One block: it joins the partial sums, or adds the losses itself where none were left. */
 template <class T, class F>
 static inline void finish_items(const ss_loss_arrays &a, const ss_loss_options &o, const double *parts, int64_t count,
@@ -129,12 +143,7 @@ static inline void finish_items(const ss_loss_arrays &a, const ss_loss_options &
     ss_items_sum mine = no_items();
     if (o.blocks == 0)
         for (int64_t i = threadIdx.x; i < count; i += blockDim.x) add_item(&mine, item(i));
-    for (int64_t i = threadIdx.x; i < o.blocks; i += blockDim.x) {
-        const double *its = parts + i * SS_PER_BLOCK;
-        const ss_items_sum part = {{its[0], its[1]}, its[2], its[3]};
-        mine = join_items(mine, part);
-    }
-    const ss_items_sum sum = group<WHOLE_BLOCK>::reduce(mine, join_items);
+    const ss_items_sum sum = with_parts(mine, o, parts);
     vpair total = sum.total;
     int power = 0;
     if (sum.special != 0.0) { /* NaN is not 0 either */

@@ -147,7 +147,7 @@ static inline void count_targets(const ss_loss_arrays &a, const ss_geometry &g, 
 /* ---- losses and slopes ---- */
 
 /* IGNORES: targets may be ignored, for which there are kernels of their own: it takes registers. */
-template <class T, int IGNORES>
+template <class T, int IGNORES = 0>
 static inline void sigmoid_elements(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
                                     const ss_loss_options &o)
 {

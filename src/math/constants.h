@@ -201,4 +201,29 @@ static const double SS_UNIT_SINGLE[4] = {
     -0x1.fffffbb88a89fp-2, 0x1.55554d97f0998p-2, -0x1.003c905fb99e3p-2, 0x1.9a23501dc92efp-3,
 };
 
+// The same in floats: each inv and its -log inv, high and low part of both. Origin: docs/constants/log.py.
+static const float SS_FLOAT_UNIT[64] = {
+    0x1.000000p+0f, 0x0p+0f, 0x0p+0f, 0x0p+0f,
+    0x1.e00000p-1f, 0x1.000000p-33f, 0x1.08598cp-4f, -0x1.5d49d0p-29f,
+    0x1.c3c3c4p-1f, -0x1.c4e1e2p-28f, 0x1.005588p-3f, 0x1.3990d8p-28f,
+    0x1.aaaaaap-1f, 0x1.c91556p-26f, 0x1.756500p-3f, 0x1.0f9352p-32f,
+    0x1.9435e6p-1f, -0x1.c7cd7ap-26f, 0x1.e41fccp-3f, 0x1.b545d0p-29f,
+    0x1.800000p-1f, 0x1.500000p-27f, 0x1.269620p-2f, 0x1.9a6dcap-29f,
+    0x1.6db6dcp-1f, -0x1.d12492p-30f, 0x1.588c2cp-2f, 0x1.026716p-29f,
+    0x1.5d1746p-1f, 0x1.ad1744p-31f, 0x1.882f1ep-2f, 0x1.702e84p-28f,
+    0x1.4de9bep-1f, -0x1.33b216p-26f, 0x1.b5b3e2p-2f, -0x1.318ec4p-28f,
+    0x1.400000p-1f, 0x1.53c000p-26f, 0x1.e148a0p-2f, -0x1.f49cb0p-28f,
+    0x1.333334p-1f, -0x1.87999ap-26f, 0x1.058af0p-1f, -0x1.9bbaecp-27f,
+    0x1.276276p-1f, 0x1.f844ecp-26f, 0x1.199faap-1f, 0x1.efe0d0p-26f,
+    0x1.1c71c8p-1f, 0x1.171c72p-29f, 0x1.2cf25ep-1f, -0x1.6e1c62p-30f,
+    0x1.124924p-1f, 0x1.a4d24ap-26f, 0x1.3f9126p-1f, 0x1.b51a9cp-26f,
+    0x1.08d3dcp-1f, 0x1.b41a7cp-26f, 0x1.5188a4p-1f, 0x1.3fc710p-27f,
+    0x1.000002p-1f, -0x1.f38000p-26f, 0x1.62e42ep-1f, -0x1.cdc600p-29f,
+};
+
+// q0 and q1 of the four, high and low part of each, q2 and q3. Origin: docs/constants/log.py.
+static const float SS_FLOAT_UNIT_SINGLE[6] = {
+    -0x1.fffffcp-2f, 0x1.1dd5d8p-28f, 0x1.55554ep-2f, -0x1.a03d9ap-28f, -0x1.003c90p-2f, 0x1.9a2350p-3f,
+};
+
 #endif  // STABLESOFT_MATH_CONSTANTS_H

@@ -9,6 +9,7 @@
 #include "cuda/labels.cuh"
 #include "cuda/losses.cuh"
 #include "cuda/sigmoid.cuh"
+#include "cuda/float_logistic.cuh"
 #include "cuda/focal.cuh"
 #include "cuda/dense.cuh"
 #include "cuda/smooth.cuh"

@@ -18,7 +18,7 @@ extern "C" double worst_term(float most, int step, int whole)
             const int scale = 127 - f_exponent(x);
             const vpair want = whole ? ss_mantissa((double)x)
                                      : ss_pair_of(ss_exp_single((double)x, ss_scale_bits(exponent, 0), 0));
-            const fpair got = f_exp_term(x, scale, whole);
+            const fpair got = f_exp_term(x, scale, whole ? F_WHOLE : F_CUBIC);
             const double error = fabs((((double)got.hi - want.hi) + ((double)got.lo - want.lo)) / want.hi);
             if (!(error <= worst)) worst = error;
         }
