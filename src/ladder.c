@@ -297,18 +297,15 @@ double ss_ladder_prefix(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptr
     return climb(&T, sum, 1, single);
 }
 
-int ss_ladder_prefix_excess(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double peak, double *hi,
-                            double *lo)
+/* From the limbs of a sum at two limbs of fraction, in units of 2^(scale - 190): see ss_ladder_prefix_excess. */
+static int excess_of_limbs(const uint64_t *limb, int near_one, double scale, double *hi, double *lo)
 {
-    const task T = prefix_task(sum, fetch, row, n, peak);
-    if (sum->level > 0 || T.scale < -900) return 0;
-    add_terms(&T, 2, sum);
-    uint64_t t[4], one[4] = {0, 0, (uint64_t)!T.near_one << 62, 0}; /* units of 2^-190 */
-    memcpy(t, sum->limb, sizeof t);
+    uint64_t t[4], one[4] = {0, 0, (uint64_t)!near_one << 62, 0};
+    memcpy(t, limb, sizeof t);
     sub_n(t, one, 4);
     const int negative = (int)(t[3] >> 63);
     if (negative) neg_n(t, 4);
-    const int top = top_bit(t, 4), low = top - 105, exponent = (int)T.scale - 190;
+    const int top = top_bit(t, 4), low = top - 105, exponent = (int)scale - 190;
     if (top < 190 - 50) return 0; /* the error, 2^-118 of the sum + 1, shows */
     shr_n(t, 4, low);
     const uint64_t mask = ((uint64_t)1 << 53) - 1;
@@ -319,6 +316,15 @@ int ss_ladder_prefix_excess(ss_ladder_sum *sum, ss_fetch fetch, const void *row,
         *lo = -*lo;
     }
     return 1;
+}
+
+int ss_ladder_prefix_excess(ss_ladder_sum *sum, ss_fetch fetch, const void *row, ptrdiff_t n, double peak, double *hi,
+                            double *lo)
+{
+    const task T = prefix_task(sum, fetch, row, n, peak);
+    if (sum->level > 0 || T.scale < -900) return 0;
+    add_terms(&T, 2, sum);
+    return excess_of_limbs(sum->limb, T.near_one, T.scale, hi, lo);
 }
 
 static void fetch_pair(const void *row, ptrdiff_t start, ptrdiff_t len, double *x, double *w)

@@ -181,6 +181,8 @@ def _taken_kernels():
                 found[f"{name}_{dtype}{kind}"] = Kernel(*bounds, body, "SS_TAKEN_KERNEL")
         body = f"(taken_ladder<{short}>(x, y, b, mask, g, t))"
         found[f"taken_{dtype}_ladder"] = Kernel(COLUMNS, 1, body, "SS_TAKEN_KERNEL")
+        found[f"cumulative_{dtype}"] = Kernel(BLOCK, 3, f"(cumulative<{short}>(x, y, g))")
+        found[f"cumulative_{dtype}_ladder"] = Kernel(COLUMNS, 1, f"(cumulative_ladder<{short}>(x, y, g))")
     return found
 
 
@@ -363,11 +365,11 @@ INCLUDES = (
     *(f"ladder_{name}.h" for name in ("limbs", "const", "exp", "log")),
     *(f"math/{name}.h" for name in ("constants", "pair", "exp", "log", "canonical", "exact", "total", "elementwise")),
     *(f"loops/{name}.inc.h" for name in (
-        "sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient", "weighted")),
+        "sums", "real_f32", "real_f64", "loss_sums", "logistic", "quotient", "weighted", "prefix")),
     *(f"cuda/{name}.cuh" for name in (
         "group", "real", "taken", "conclude", "terms", "float_pair", "float_terms", "float_elementwise", "parts",
         "teams", "stream", "rows", "ladder", "elementwise", "items", "labels", "losses", "dense", "smooth", "anew",
-        "sigmoid", "float_logistic", "focal", "exact", "options", "weights")),
+        "sigmoid", "float_logistic", "focal", "exact", "options", "weights", "cumulative")),
 )  # fmt: skip
 _EMPTY = ("math.h", "stddef.h", "stdint.h", "string.h")  # cuda/nvrtc.h stands for them
 
@@ -384,13 +386,14 @@ def source(names):
     known = kernels()
     elementwise = any(name.startswith((*UNARY, *BINARY)) for name in names)
     anew = any(name.endswith("_anew") for name in names)
-    ladder = anew or any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
+    cumulative = any(name.startswith("cumulative") for name in names)
+    ladder = anew or cumulative or any(name.endswith("_ladder") or name.startswith(BINARY) for name in names)
     losses = [f'#include "cuda/{name}.cuh"'
               for name in ("items", "labels", "losses", "sigmoid", "float_logistic", "focal", "dense", "smooth")]
     lines = [(folder() / "cuda/kernels.cu").read_text(encoding="utf-8")]
     lines += ['#include "cuda/ladder.cuh"'] * ladder + ['#include "cuda/elementwise.cuh"'] * elementwise
     lines += losses if any(known[name].macro in ("SS_LOSS_KERNEL", "SS_DENSE_KERNEL") for name in names) else []
-    lines += ['#include "cuda/anew.cuh"'] * anew
+    lines += ['#include "cuda/anew.cuh"'] * anew + ['#include "cuda/cumulative.cuh"'] * cumulative
     for header, macro in (("options", "SS_OPTION_KERNEL"), ("weights", "SS_TAKEN_KERNEL")):
         lines += [f'#include "cuda/{header}.cuh"'] * any(known[name].macro == macro for name in names)
     lines += [known[name].line(name) for name in names]

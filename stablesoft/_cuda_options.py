@@ -1,5 +1,7 @@
 """Which CUDA kernels serve a call with options: as _cuda, from which it takes how rows are laid over threads."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from . import _cuda
@@ -11,9 +13,18 @@ OPTIONS = np.dtype([("logarithm", np.int64), ("kept_mask", np.int64, (DIMS,)), (
 
 # ss_taken of src/cuda/taken.cuh
 _STRIDES = [(f"{kind}_{name}", np.int64, (DIMS,)) for name in ("b", "mask") for kind in ("kept", "reduced")]
-TAKEN = np.dtype([("step", np.int64), *_STRIDES])
+TAKEN = np.dtype([(name, np.int64) for name in ("step", "parts", "share")] + _STRIDES)
 PER_PART = 4 + 10  # doubles that blocks leave for each part of a row: an extent, and the digits of a sum
+MOST_PARTS = 512
+ENOUGH_BLOCKS = 528  # 4 for each multiprocessor of a large device: rows that are fewer are cut into parts
 WHOLE_ROWS, EXTENTS, SUMS, RESULTS = range(4)  # steps, as in src/cuda/weights.cuh
+
+
+class TakenPlan(NamedTuple):
+    launches: tuple
+    geometry: np.ndarray
+    taken: np.ndarray  # for each launch
+    scratch: int  # doubles
 
 
 def plan_options(operation, dtype, shape, axes, steps_x, steps_y, steps_mask, temperature, floor):
@@ -43,8 +54,7 @@ def plan_taken(weighted, dtype, shape, axes, steps_x, steps_y, steps_b, steps_ma
     """How to compute logsumexp with weights, or logmeanexp with a mask.
 
     The strides are those of the input, of the result (0 for an axis that is reduced away), of the weights and of the
-    mask, None where there is no such array. Returns a Plan, its geometry being that and, for each launch, where weights
-    and mask lie, or None.
+    mask, None where there is no such array. Returns a TakenPlan, or None where the kernels do not take the call.
     """
     others = ((0,) * len(shape) if steps is None else steps for steps in (steps_b, steps_mask))
     layout = _cuda.lay_out(dtype, shape, axes, steps_x, steps_y, False, False, *others)
@@ -52,8 +62,7 @@ def plan_taken(weighted, dtype, shape, axes, steps_x, steps_y, steps_b, steps_ma
         return None
     kept, reduced, fields, columns = layout
     rows, n = fields["rows"], fields["n"]
-    enough = _cuda.ENOUGH_BLOCKS * _cuda.MULTIPROCESSORS
-    parts = min(_cuda.CONCLUDING_THREADS, -(-enough // rows), n // _cuda.LEAST_SHARE)
+    parts = min(MOST_PARTS, -(-ENOUGH_BLOCKS // rows), n // _cuda.LEAST_SHARE)
     share = -(-n // max(parts, 1))
     parts, steps = -(-n // share), (WHOLE_ROWS,)
     name, block = f"{'weights' if weighted else 'means'}_{dtype}", (_cuda.BLOCK, 1)
@@ -69,9 +78,22 @@ def plan_taken(weighted, dtype, shape, axes, steps_x, steps_y, steps_b, steps_ma
     launches = [Launch(name, (blocks, 1 if step == RESULTS else parts), block) for step in steps]
     ladder, fields["ladder_share"] = _cuda.lay_again(f"taken_{dtype}_ladder", rows)
     taken = np.zeros(len(launches) + 1, TAKEN)
-    taken["step"][:-1] = steps
+    taken["step"][:-1], taken["parts"], taken["share"] = steps, parts, share
     for place, name in ((3, "b"), (4, "mask")):
         for kind, dims in (("kept", kept), ("reduced", reduced)):
             taken[f"{kind}_{name}"][:, : len(dims)] = [dim[place] for dim in dims]
-    geometry = _cuda.geometry_of(kept, reduced, **fields, parts=parts, share=share)
-    return Plan((*launches, ladder), (geometry, taken), rows * parts * PER_PART if parts > 1 else 0)
+    scratch = rows * parts * PER_PART if parts > 1 else 0
+    return TakenPlan((*launches, ladder), _cuda.geometry_of(kept, reduced, **fields), taken, scratch)
+
+
+def plan_cumulative(dtype, shape, axis, steps_x, steps_y, exclusive):
+    """How to compute logcumsumexp: a Plan, or None. The strides are those of the direction in which it goes."""
+    layout = _cuda.lay_out(dtype, shape, (axis,), steps_x, steps_y, False, True)
+    if layout is None:
+        return None
+    kept, reduced, fields, _ = layout
+    rows, n = fields["rows"], fields["n"]
+    ladder, fields["ladder_share"] = _cuda.lay_again(f"cumulative_{dtype}_ladder", rows * n)
+    fields["count"] = not exclusive
+    main = Launch(f"cumulative_{dtype}", (-(-rows * _cuda.COLUMNS // _cuda.BLOCK), 1), (_cuda.BLOCK, 1))
+    return Plan((main, ladder), _cuda.geometry_of(kept, reduced, **fields), 0)

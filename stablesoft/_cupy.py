@@ -56,6 +56,8 @@ def answer(operation, x, axis, *rest, out=None, **options):
     out : object
         Where the result goes, None for a new array.
     """
+    if operation == "logcumsumexp":
+        return _others()[3].answer(x, axis, out=out, **options)
     if operation not in _cuda.OPERATIONS:
         return _others()[0].answer(operation, x, axis, *rest, **options)
     dtype = _DTYPES.get(x.dtype.char)
@@ -81,9 +83,9 @@ def answer(operation, x, axis, *rest, out=None, **options):
 @functools.cache
 def _others():
     """The modules that import this one."""
-    from . import _cupy_losses, _cupy_options, _cupy_weights
+    from . import _cupy_cumulative, _cupy_losses, _cupy_options, _cupy_weights
 
-    return _cupy_losses, _cupy_options, _cupy_weights
+    return _cupy_losses, _cupy_options, _cupy_weights, _cupy_cumulative
 
 
 def _plain(temperature=1.0, floor=None, where=None):

@@ -52,12 +52,11 @@ def _run(operation, x, axes, shape, keepdims, out, b, where, return_sign):
                                         _cupy._steps(operation, x, axes, keepdims, y), *steps)  # fmt: skip
         if plan is None:
             return None
-        geometry, taken = plan.geometry
-        launches = [(_cupy._function(one.kernel), one.grid, one.block, CNumpyArray(taken[i : i + 1]))
+        launches = [(_cupy._function(one.kernel), one.grid, one.block, CNumpyArray(plan.taken[i : i + 1]))
                     for i, one in enumerate(plan.launches)]  # fmt: skip
-        call = _cupy._keep(key, (launches, CNumpyArray(geometry), plan.left, plan.geometry))
-    launches, geometry, left, _ = call
-    scratch = cupy.empty(left, "d") if left else None
+        call = _cupy._keep(key, (launches, CNumpyArray(plan.geometry), plan))
+    launches, geometry, plan = call
+    scratch = cupy.empty(plan.scratch, "d") if plan.scratch else None
     pointers = [0 if one is None else one.data.ptr for one in (x, y, b, where, sign, scratch)]
     for function, grid, block, taken in launches:
         function(grid, block, (*pointers, geometry, taken))

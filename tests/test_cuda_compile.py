@@ -16,7 +16,7 @@ ARCHITECTURES = (80, 90, 100)
 CONSUMER_ARCHITECTURES = (75, 89, 120)
 FAMILIES = {
     "softmax": ["softmax"], "log_softmax": ["log_softmax"], "logsumexp": ["logsumexp"],
-    "weights": ["weights", "means", "taken"],
+    "weights": ["weights", "means", "taken", "cumulative"],
     "elementwise": [*_cuda.UNARY, *_cuda.BINARY, "options"], "losses": [_cuda.CROSS_ENTROPY, _cuda.SIGMOID],
     "focal": [_cuda.FOCAL, _cuda.SIGMOID_FOCAL], "dense": ["dense", "smooth"],
 }  # fmt: skip

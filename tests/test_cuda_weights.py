@@ -28,16 +28,15 @@ def run(library, x, axis, b=None, where=None, signed=True, wanted=""):
     b, mask = (None if one is None else np.broadcast_to(one, x.shape) for one in (b, where))
     steps = (None if one is None else one.strides for one in (b, mask))
     plan = _cuda_options.plan_taken(b is not None, x.dtype.name, x.shape, axes, x.strides, steps_y, *steps)
-    geometry, taken = plan.geometry
-    set_together(library, 0)
-    scratch = np.full(plan.left, np.nan)
+    scratch = np.full(plan.scratch, np.nan)
     pointers = [ctypes.c_void_p(None if one is None else one.ctypes.data) for one in (x, y, b, mask, sign, scratch)]
-    pointers.append(ctypes.c_void_p(geometry.ctypes.data))
-    for i, (kernel, grid, block, _) in enumerate(plan.launches):
-        assert wanted in kernel or kernel.endswith("ladder"), kernel
-        assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
-        its = ctypes.c_void_p(taken[i : i + 1].ctypes.data)
-        library.launch_taken(getattr(library, kernel), *grid, *block, *pointers, its)
+    pointers.append(ctypes.c_void_p(plan.geometry.ctypes.data))
+    set_together(library, 0)
+    for i, one in enumerate(plan.launches):
+        assert wanted in one.kernel or one.kernel.endswith("ladder"), one
+        assert one.block[0] * one.block[1] <= _cuda.kernels()[one.kernel].threads
+        taken = ctypes.c_void_p(plan.taken[i : i + 1].ctypes.data)
+        library.launch_taken(getattr(library, one.kernel), *one.grid, *one.block, *pointers, taken)
     return y, sign
 
 

@@ -1,4 +1,4 @@
-"""CuPy's door for weights, signs and means over a mask, over host memory as in test_cupy_emulated.py."""
+"""CuPy's doors for weights, signs, means over a mask and logcumsumexp, over host memory as in test_cupy_emulated.py."""
 
 import numpy as np
 import pytest
@@ -97,6 +97,25 @@ def test_overlap(dtype):
     shared = hosted(b)
     assert stablesoft.logsumexp(hosted(x), 1, shared, keepdims=True, out=shared) is shared
     assert_same_bits(b, want, "b")
+
+
+@KINDS
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_cumulative(device, kind, axis):  # noqa: F811
+    whole = np.random.default_rng(6).normal(0, 3, (5, 6, 40)).astype(kind)
+    for x in (whole, whole[:, ::-1, ::-2], np.asfortranarray(whole)):
+        for options in ({}, {"reverse": True}, {"exclusive": True}, {"reverse": True, "exclusive": True}):
+            check(stablesoft.logcumsumexp, x, axis, options)
+            same = hosted(x.copy())
+            assert stablesoft.logcumsumexp(same, axis, out=same, **options) is same
+            assert_same_bits(seen(same), stablesoft.logcumsumexp(x, axis, **options), options)
+    x = whole.reshape(-1)
+    check(stablesoft.logcumsumexp, x, 0, {})
+    assert all(name.startswith("cumulative") for name in device.made)
+    x = hosted(x)
+    assert _cupy.answer("logcumsumexp", x, None) is None
+    assert _cupy.answer("logcumsumexp", x, 1) is None
+    assert _cupy.answer("logcumsumexp", x, 0, reverse=1) is None
 
 
 def test_declined(device):  # noqa: F811

@@ -1,4 +1,4 @@
-"""On a CUDA device: weights, signs and means over a mask."""
+"""On a CUDA device: weights, signs, means over a mask, logcumsumexp."""
 
 import numpy as np
 import pytest
@@ -77,3 +77,23 @@ def test_capture(dtype, shape):
     x = np.random.default_rng(10).normal(size=shape).astype(dtype)
     check_captured(stablesoft.logsumexp, x, axis=1, b=x[::-1].copy(), return_sign=True)
     check_captured(stablesoft.logmeanexp, x, axis=1, where=x[::-1] > 0)
+
+
+@KINDS
+@pytest.mark.parametrize("n", [1, 31, 33, 300, 5000])
+def test_cumulative(kind, n):
+    x = tiled(kind, 90, n)
+    for options in ({}, {"reverse": True}, {"exclusive": True}, {"reverse": True, "exclusive": True}):
+        check(stablesoft.logcumsumexp, x, 1, **options)
+        check(stablesoft.logcumsumexp, x[:, :300], 0, **options)
+        check(stablesoft.logcumsumexp, x[:, :50], None, **options)
+
+
+def test_cumulative_near_zero(dtype):
+    """Prefixes of normalised log-probabilities, the largest first: most of them are near 0."""
+    z = np.random.default_rng(9).normal(0, 2, (60, 3000))
+    x = np.sort(z - np.log(np.exp(z).sum(axis=1, keepdims=True)), axis=1)[:, ::-1].astype(dtype)
+    check(stablesoft.logcumsumexp, x, 1)
+    same = cupy.asarray(x)
+    stablesoft.logcumsumexp(same, 1, out=same)
+    assert_same_results(same, stablesoft.logcumsumexp(x, 1), "in place")

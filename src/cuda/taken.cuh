@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    The elements of a row one by one, with a mask and with weights, each of which has strides of its own. */
 
-/* Strides as ss_geometry has them for x and y; and which step a launch is, where blocks share rows (weights.cuh). */
+/* Strides as ss_geometry has them for x and y. parts: blocks that share a row; share: elements of such a block; step:
+   which of the launches this is (weights.cuh). */
 typedef struct {
-    int64_t step, kept_b[SS_CUDA_DIMS], reduced_b[SS_CUDA_DIMS], kept_mask[SS_CUDA_DIMS], reduced_mask[SS_CUDA_DIMS];
+    int64_t step, parts, share;
+    int64_t kept_b[SS_CUDA_DIMS], reduced_b[SS_CUDA_DIMS], kept_mask[SS_CUDA_DIMS], reduced_mask[SS_CUDA_DIMS];
 } ss_taken;
 
 /* A row of elements of `size` bytes; `taken` tells where the weights `b` and the mask lie, NULL where there are none.

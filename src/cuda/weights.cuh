@@ -23,13 +23,12 @@ template <int LANES, class E> struct row_share {
     inline row_share(const ss_geometry &g, const ss_taken &taken, double *scratch)
     {
         static_assert(sizeof(E) <= SS_PER_EXTENT * sizeof(double), "it takes its place");
-        const ss_stretch stretch = stretch_of(g, blockIdx.y);
         here = lanes::row() < g.rows;
         row = here ? lanes::row() : 0;
-        parts = g.parts;
+        parts = taken.parts;
         step = LANES == WHOLE_BLOCK ? (int)taken.step : (int)SS_WHOLE_ROWS;
-        first = stretch.first;
-        last = here ? stretch.last : first;
+        first = blockIdx.y * taken.share;
+        last = !here ? first : first + taken.share < g.n ? first + taken.share : g.n;
         extents = (E *)scratch + row * parts;
         digits = (int64_t *)((E *)scratch + g.rows * parts) + row * parts * SS_DIGITS;
     }

@@ -4,6 +4,8 @@
    sum and nothing else does (scaling is exact), so the sum of k terms is within (k - 1) 2^-104 of the exact one, and
    the canonical rounding decides as everywhere. Prefixes that it cannot decide are rows of their own. Near 0 the
    ladder's sum runs along, too. */
+#include "prefix.inc.h"
+
 #ifndef SS_CUMULATIVE
 #define SS_CUMULATIVE
 
@@ -37,16 +39,6 @@ typedef struct {
     ss_huge_sum huge;
     ss_ladder_sum near;
 } ss_prefix;
-
-/* log of the pair 1 + f if its rounding is certain, else NaN. The error of the pair is 2^-65, and 2^-62 is allowed for;
-   for float32 so much that no double rounding can matter. */
-static double ss_log1p_certain(double hi, double lo, int single)
-{
-    const vpair f = ss_fast_two_sum(v_set1(hi), v_set1(lo)), log = ss_log1p_pair(f);
-    const double value = lane(log.hi), rest = lane(log.lo), slack = fabs(value) * (single ? 0x1p-50 : 0x1p-62);
-    const double below = value + (rest - slack), above = value + (rest + slack);
-    return (single ? (float)below == (float)above : below == above) ? below : NAN;
-}
 #endif
 
 /* The prefix of n elements as a row of its own, from its sum (shift 0) or from its peak (else). */

@@ -16,6 +16,7 @@
 #include "cuda/anew.cuh"
 #include "cuda/options.cuh"
 #include "cuda/weights.cuh"
+#include "cuda/cumulative.cuh"
 
 typedef void (*plain_kernel)(const char *, char *, void *, ss_geometry);
 typedef void (*loss_kernel)(const char *, char *, ss_geometry, ss_loss_options, double *, const char *, const char *,
