@@ -14,6 +14,10 @@ from ._cuda import BLOCK, COLUMNS, DIMS, Kernel, Launch
 OPTIONS = np.dtype([("bytes", np.int64), ("step", np.int64), ("kept_steps", np.int64, (DIMS,)),
                     ("smoothing", np.float64), ("share_hi", np.float64), ("share_lo", np.float64)])  # fmt: skip
 MOST_OF_A_WARP = 1024  # elements of a row for which one warp is enough
+# What a row costs besides its elements is done by all of its threads, hundreds of operations: fewer threads to a row do
+# it more seldom, where rows are enough for the device, or short.
+FEW, MANY_ROWS = 8, 1 << 14  # threads that do a row of smooth.cuh, where rows are so many,
+SHORT = 64  # or of so few elements
 LEAST_SMOOTHING = 2.0**-100  # below, the factors of a row might leave the range of doubles
 SMOOTHED = {"float16": 1, "float32": 2}  # dtypes that smooth.cuh takes: pieces of 16 bytes that a thread reads at once
 
@@ -38,8 +42,10 @@ def dense_kernels():
         add(f"dense_{dtype}_long", most, 1, f"dense_rows<{short}, WHOLE_BLOCK>")
         add(f"dense_{dtype}_anew", COLUMNS, 1, f"dense_rows_anew<{short}>")
     for dtype, chunks in SMOOTHED.items():
-        for kind, lanes, threads, blocks in (("", "SS_WARP", BLOCK, 3), ("_long", "WHOLE_BLOCK", most, 2),
-                                             ("_columns", "COLUMN", most, 1)):  # fmt: skip
+        for kind, lanes, threads, blocks in (
+            ("_short", FEW, BLOCK, 3), ("", "SS_WARP", BLOCK, 3), ("_long", "WHOLE_BLOCK", most, 2),
+            ("_columns", "COLUMN", most, 1),
+        ):  # fmt: skip
             add(f"smooth_{dtype}{kind}", threads, blocks, f"smooth_rows<{_cuda._TYPES[dtype]}, {lanes}, {chunks}>")
     return found
 
@@ -96,5 +102,8 @@ def _lay(name, rows, n, columns):
         if places >= enough or n * width < 2 * _cuda.LEAST_SHARE:
             return Launch(f"{name}_columns", (places, 1), (width, height))
     if n <= MOST_OF_A_WARP:
-        return Launch(name, (-(-rows * COLUMNS // BLOCK), 1), (BLOCK, 1))
-    return Launch(f"{name}_long", (rows, 1), (min(_cuda.MOST_THREADS, -(-n // 256) * COLUMNS), 1))
+        few = name.startswith("smooth") and (n <= SHORT or rows >= MANY_ROWS)
+        name, lanes = (f"{name}_short", FEW) if few else (name, COLUMNS)
+        return Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1))
+    each = 32 if rows >= _cuda.ENOUGH_BLOCKS else 8  # elements of a thread
+    return Launch(f"{name}_long", (rows, 1), (min(_cuda.MOST_THREADS, -(-n // (32 * each)) * 32), 1))

@@ -122,6 +122,21 @@ def test_hard_rows(emulation, kind, n, most_of_a_warp, axis, monkeypatch):
         check(emulation, x, t, axis, options, reduction="none", **options)
 
 
+@pytest.mark.parametrize(("n", "many_rows", "enough", "wanted"), [
+    (40, 1000, 1, "_short"), (100, 1000, 1, "smooth_float32"), (100, 1, 1, "_short"), (1000, 1, 1, "_short"),
+    (2049, 1, 1, "_long"), (2049, 1, 1000, "_long"),
+])  # fmt: skip
+def test_smoothed(emulation, n, many_rows, enough, wanted, monkeypatch):
+    """Every number of threads to a row, of hard rows and of ordinary ones."""
+    monkeypatch.setattr(_cuda_dense, "MANY_ROWS", many_rows)
+    monkeypatch.setattr(_cuda, "ENOUGH_BLOCKS", enough)
+    x = tiled("float32", 45, n)
+    x[20:] = np.random.default_rng(n).normal(0, 5, (25, n))
+    labels = np.random.default_rng(n).integers(0, n, 45)
+    for options in ({}, {"z_loss": 0.1, "reduction": "none"}, {"ignore_index": int(labels[30])}):
+        check(emulation, x, labels, 1, wanted, wanted, label_smoothing=0.1, **options)
+
+
 @pytest.mark.parametrize("reduction", ["none", "mean"])
 def test_extremes(emulation, dtype, reduction):
     """Weights, probabilities and smoothing that doubles cannot carry."""

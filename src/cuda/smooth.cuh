@@ -84,20 +84,19 @@ static inline int smooth_loss(vpair logs, const ss_smooth &by, double at_label, 
 }
 
 /* slope p - off rounded to a float, from one fused operation in place of pairs. It errs by 3 2^-53 of both parts, 2^13
-   units of itself where it is above 2^-10 of `off`; that does not matter unless the middle between two floats is so
-   near. `least` is 2^-10 of off, and no less than the least normal float. */
+   units of itself where it is above 2^-10 of `off`; that does not matter unless the middle between two floats, 2^28 in
+   the last 29 bits, is so near. `least` is 2^-10 of off, and no less than the least normal float. */
 static inline double nearly(double term, double slope, double off, double least, vm *certain)
 {
     const double value = v_fma(term, slope, -off);
-    const int beside = (int)(v_int(value) & 0x1fffffff) - (1 << 28);
-    *certain = (beside > 1 << 13 || beside < -(1 << 13)) && fabs(value) >= least;
+    const unsigned beyond = ((unsigned)v_int(value) & 0x1fffffffu) - ((1u << 28) - (1u << 13));
+    *certain = (int)(beyond > 1u << 14) & (int)(fabs(value) >= least); /* without a branch */
     return value;
 }
 
-/* Sums the -log p of n elements of the row, and writes the gradient if asked for. */
+/* Sums the -log p of n elements of the row, and writes the gradient if asked for, as if there were no label. */
 template <class T, int LANES, int CHUNKS>
-static inline vpair smooth_part(const ss_geometry &g, ss_place at, int64_t n, int gradient, const ss_smooth &by,
-                                int64_t label)
+static inline vpair smooth_part(const ss_geometry &g, ss_place at, int64_t n, int gradient, const ss_smooth &by)
 {
     typedef typename T::real real;
     typedef double_terms<real> A;
@@ -128,10 +127,7 @@ static inline vpair smooth_part(const ss_geometry &g, ss_place at, int64_t n, in
         write_results<T, CHUNKS>(
             g, at, mine, value,
             [&](int v, vm *certain) {
-                const int hit = mine.place(v) == label;
-                const double slope = nearly(A::term_in(frame, value[v]), by.slope.hi, by.off.hi, least, certain);
-                *certain |= hit;
-                return T::put(hit ? by.mine : slope);
+                return T::put(nearly(A::term_in(frame, value[v]), by.slope.hi, by.off.hi, least, certain));
             },
             [&] { return [&](real x) { return T::put(slope_minus<T>(A::term_in(frame, x), by.slope, by.off)); }; });
     }
@@ -159,7 +155,8 @@ static inline void smooth_rows(const char *x, char *y, const ss_loss_arrays &a, 
         by = smooth_of<T>(all, error, at_label, o, d, scale_of(a, o));
     }
     if constexpr (LANES == WHOLE_BLOCK) by = lanes::from_first(by);
-    const vpair logs = smooth_part<T, LANES, CHUNKS>(g, at, by.plain ? n : 0, y != NULL, by, label.at);
+    const vpair logs = smooth_part<T, LANES, CHUNKS>(g, at, by.plain ? n : 0, y != NULL, by);
+    lanes::sync(); /* before the element at the label is written again */
     if (!here) return;
     if (n == 0) { /* ignored, or no label at all */
         const ss_slope alike = slope_alike(label.at, label.bad ? NAN : 0.0);
@@ -169,5 +166,6 @@ static inline void smooth_rows(const char *x, char *y, const ss_loss_arrays &a, 
         double item = NAN;
         const int settled = by.plain && smooth_loss(logs, by, at_label, o, d, &item);
         put_item<T>(a, o, row, item, !settled);
+        if (y) *(typename T::stored *)(at.y + offset_of(g, g.reduced_y, label.at)) = T::put(by.mine);
     }
 }
