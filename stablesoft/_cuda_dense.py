@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _cuda, _cuda_losses
-from ._cuda import BLOCK, COLUMNS, DIMS, Kernel, Launch
+from ._cuda import DIMS, Launch
+from ._cuda_kernels import BLOCK, COLUMNS, FEW, SMOOTHED
 
 # ss_dense_options of src/cuda/dense.cuh
 OPTIONS = np.dtype([("bytes", np.int64), ("step", np.int64), ("kept_steps", np.int64, (DIMS,)),
@@ -16,10 +17,9 @@ OPTIONS = np.dtype([("bytes", np.int64), ("step", np.int64), ("kept_steps", np.i
 MOST_OF_A_WARP = 1024  # elements of a row for which one warp is enough
 # What a row costs besides its elements is done by all of its threads, hundreds of operations: fewer threads to a row do
 # it more seldom, where rows are enough for the device, or short.
-FEW, MANY_ROWS = 8, 1 << 14  # threads that do a row of smooth.cuh, where rows are so many,
+MANY_ROWS = 1 << 14  # FEW threads do a row of smooth.cuh where rows are so many,
 SHORT = 64  # or of so few elements
 LEAST_SMOOTHING = 2.0**-100  # below, the factors of a row might leave the range of doubles
-SMOOTHED = {"float16": 1, "float32": 2}  # dtypes that smooth.cuh takes: pieces of 16 bytes that a thread reads at once
 
 
 class DensePlan(NamedTuple):
@@ -28,26 +28,6 @@ class DensePlan(NamedTuple):
     options: np.ndarray
     dense: np.ndarray
     scratch: int  # doubles
-
-
-def dense_kernels():
-    """{name: Kernel} of src/cuda/dense.cuh and smooth.cuh."""
-    found, most = {}, _cuda.MOST_THREADS
-
-    def add(name, threads, blocks, body):
-        found[name] = Kernel(threads, blocks, f"({body}(x, y, a, g, o, d))", "SS_DENSE_KERNEL")
-
-    for dtype, short in _cuda._TYPES.items():
-        add(f"dense_{dtype}", BLOCK, 3, f"dense_rows<{short}, SS_WARP>")
-        add(f"dense_{dtype}_long", most, 1, f"dense_rows<{short}, WHOLE_BLOCK>")
-        add(f"dense_{dtype}_anew", COLUMNS, 1, f"dense_rows_anew<{short}>")
-    for dtype, chunks in SMOOTHED.items():
-        for kind, lanes, threads, blocks in (
-            ("_short", FEW, BLOCK, 3), ("", "SS_WARP", BLOCK, 3), ("_long", "WHOLE_BLOCK", most, 2),
-            ("_columns", "COLUMN", most, 1),
-        ):  # fmt: skip
-            add(f"smooth_{dtype}{kind}", threads, blocks, f"smooth_rows<{_cuda._TYPES[dtype]}, {lanes}, {chunks}>")
-    return found
 
 
 def plan_dense(dtype, shape, axis, steps_x, steps_y, steps_t, aligned, smoothing, target_bytes, weighted, **options):
@@ -96,14 +76,15 @@ def plan_dense(dtype, shape, axis, steps_x, steps_y, steps_t, aligned, smoothing
 
 def _lay(name, rows, n, columns):
     """The launch of one kernel of dense.cuh or smooth.cuh."""
+    enough = _cuda.ENOUGH_BLOCKS * _cuda.MULTIPROCESSORS
     if columns and name.startswith("smooth"):
         width, height = _cuda.block_of_columns(n)
-        places, enough = -(-rows // width), _cuda.ENOUGH_BLOCKS * _cuda.MULTIPROCESSORS
+        places = -(-rows // width)
         if places >= enough or n * width < 2 * _cuda.LEAST_SHARE:
             return Launch(f"{name}_columns", (places, 1), (width, height))
     if n <= MOST_OF_A_WARP:
         few = name.startswith("smooth") and (n <= SHORT or rows >= MANY_ROWS)
         name, lanes = (f"{name}_short", FEW) if few else (name, COLUMNS)
         return Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1))
-    each = 32 if rows >= _cuda.ENOUGH_BLOCKS else 8  # elements of a thread
+    each = 32 if rows >= enough else 8  # elements of a thread
     return Launch(f"{name}_long", (rows, 1), (min(_cuda.MOST_THREADS, -(-n // (32 * each)) * 32), 1))

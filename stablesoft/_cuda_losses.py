@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _cuda
-from ._cuda import CROSS_ENTROPY, DIMS, FOCAL, SIGMOID, SIGMOID_FOCAL, Launch
+from ._cuda import DIMS, Launch
+from ._cuda_kernels import CONCLUDING_THREADS, CROSS_ENTROPY, FOCAL, SIGMOID, SIGMOID_FOCAL
 
 _FLAGS = ("ignores", "ignored", "label_bytes", "weight_single", "weighs", "summed", "counted", "blocks")
 _NUMBERS = ("z_loss", "cap", "factor", "divisor", "scale_hi", "scale_lo", "least", "most", "gamma", "alpha")
@@ -72,7 +73,7 @@ def reduced_plan(launches, geometry, dtype, rows, left, **options):
     """A plan from the launches that compute the losses of rows, whose teams leave so many doubles."""
     launches, blocks = list(launches), 0
     if options["counted"]:
-        launches.insert(0, Launch(f"{CROSS_ENTROPY}_count", (1, 1), (_cuda.CONCLUDING_THREADS, 1)))
+        launches.insert(0, Launch(f"{CROSS_ENTROPY}_count", (1, 1), (CONCLUDING_THREADS, 1)))
     if options["summed"]:
         if rows > MOST_ADDED:
             blocks = min(MOST_SUMMING, -(-rows // MOST_ADDED) * 4)

@@ -19,7 +19,7 @@ import numpy as np
 from cupy.cuda import nvrtc, runtime
 from cupy.cuda.function import CNumpyArray, Module
 
-from . import _cuda
+from . import _cuda, _cuda_kernels
 from ._arrays import check_out
 from ._libraries import check_together, namespace
 
@@ -58,7 +58,7 @@ def answer(operation, x, axis, *rest, out=None, **options):
     """
     if operation == "logcumsumexp":
         return _others()[3].answer(x, axis, out=out, **options)
-    if operation not in _cuda.OPERATIONS:
+    if operation not in _cuda_kernels.OPERATIONS:
         return _others()[0].answer(operation, x, axis, *rest, **options)
     dtype = _DTYPES.get(x.dtype.char)
     b, keepdims, return_sign = rest if len(rest) == 3 else (None, rest[0] if rest else False, False)
@@ -71,7 +71,7 @@ def answer(operation, x, axis, *rest, out=None, **options):
     axes = _axes(axis, x.ndim)
     if not axes:
         return None
-    shape = _reduced(x.shape, axes, keepdims) if operation in _cuda.REDUCTIONS else x.shape
+    shape = _reduced(x.shape, axes, keepdims) if operation in _cuda_kernels.REDUCTIONS else x.shape
     if out is not None:
         _check_out(out, x, shape)
     if runtime.getDevice() == x.data.device_id:
@@ -223,7 +223,7 @@ def multiprocessors(device):
 
 def _steps(operation, x, axes, keepdims, y):
     """Strides of y in the order of x's axes, 0 for those that it lacks."""
-    if operation not in _cuda.REDUCTIONS:
+    if operation not in _cuda_kernels.REDUCTIONS:
         return y.strides
     if keepdims:
         return tuple(0 if i in axes else step for i, step in enumerate(y.strides))
@@ -271,17 +271,17 @@ def build(name, architecture, *more):
     Parameters
     ----------
     name : str
-        One of _cuda.kernels().
+        One of _cuda_kernels.kernels().
     architecture : int
         Such as 90.
     *more : str
         Further options of NVRTC.
     """
-    texts, names = _cuda.headers()
+    texts, names = _cuda_kernels.headers()
     headers, include_names = ([text.encode() for text in column] for column in (texts, names))
-    program = nvrtc.createProgram(_cuda.source([name]), f"{name}.cu", headers, include_names)
+    program = nvrtc.createProgram(_cuda_kernels.source([name]), f"{name}.cu", headers, include_names)
     try:
-        nvrtc.compileProgram(program, (*_cuda.options(architecture), *more))
+        nvrtc.compileProgram(program, (*_cuda_kernels.options(architecture), *more))
         return nvrtc.getCUBIN(program), nvrtc.getProgramLog(program)
     except nvrtc.NVRTCError as error:
         raise RuntimeError(f"NVRTC does not compile {name}:\n{nvrtc.getProgramLog(program)}") from error
@@ -293,8 +293,8 @@ def _cubin(name, architecture):
     """From the disk where it has been compiled before: its own SHA-256, then the code."""
     if os.environ.get("CUPY_CACHE_IN_MEMORY") == "1":
         return build(name, architecture)[0]
-    texts, _ = _cuda.headers()
-    parts = [_cuda.source([name]), *texts, *_cuda.options(architecture), str(nvrtc.getVersion())]
+    texts, _ = _cuda_kernels.headers()
+    parts = [_cuda_kernels.source([name]), *texts, *_cuda_kernels.options(architecture), str(nvrtc.getVersion())]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     folder = Path(os.environ.get("CUPY_CACHE_DIR") or Path.home() / ".cupy/kernel_cache")
     path = folder / f"stablesoft_{key}.cubin"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 import stablesoft
 from emulation import compiled
 from libraries import Library
-from stablesoft import _cuda
+from stablesoft import _cuda, _cuda_kernels
 
 WORKER = Path(__file__).with_name("worker.py")
 THREADS = (1, 2, 4)
@@ -119,7 +119,7 @@ def worker():
 @pytest.fixture(scope="session")
 def emulation(tmp_path_factory):
     """Every CUDA kernel, compiled for the CPU."""
-    return compiled(tmp_path_factory.mktemp("emulation"), _cuda.kernels())
+    return compiled(tmp_path_factory.mktemp("emulation"), _cuda_kernels.kernels())
 
 
 @pytest.fixture

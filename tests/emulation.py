@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from cases import rows
-from stablesoft import _cuda
+from stablesoft import _cuda_kernels
 
 COMPILER = shutil.which("g++")
 EMULATION = Path(__file__).with_name("cuda")
-OPERATIONS = pytest.mark.parametrize("operation", _cuda.OPERATIONS)
+OPERATIONS = pytest.mark.parametrize("operation", _cuda_kernels.OPERATIONS)
 EMULATED = [
     pytest.mark.skipif(COMPILER is None, reason="no g++ to compile the emulation with"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the emulation needs Linux's ucontext"),
@@ -24,12 +24,12 @@ EMULATED = [
 def compiled(folder, names, *flags, unit="emulate.cpp"):
     """What a file of tests/cuda has, and the kernels named, as a library."""
     source, shared = folder / "kernels.cpp", folder / "kernels.so"
-    known = _cuda.kernels()
+    known = _cuda_kernels.kernels()
     lines = [known[name].line(name) for name in names]
     source.write_text("\n".join([f'#include "{unit}"', *lines, ""]))
     # _FORTIFY_SOURCE takes a jump to another stack for an error.
     flags += ("-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-ffp-contract=off", "-w", "-fPIC", "-shared")
-    command = [COMPILER, *flags, f"-I{_cuda.folder()}", f"-I{EMULATION}", "-o", shared, source]
+    command = [COMPILER, *flags, f"-I{_cuda_kernels.folder()}", f"-I{EMULATION}", "-o", shared, source]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return ctypes.CDLL(str(shared))

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("cupy", reason="CuPy is not installed (make test-cuda)")
 
-from stablesoft import _cuda, _cupy
+from stablesoft import _cuda_kernels, _cupy
 
 pytestmark = pytest.mark.cuda
 # Ampere, Hopper, Blackwell; and for the kernels in floats Turing, Ada and Blackwell as consumers have them.
@@ -17,8 +17,9 @@ CONSUMER_ARCHITECTURES = (75, 89, 120)
 FAMILIES = {
     "softmax": ["softmax"], "log_softmax": ["log_softmax"], "logsumexp": ["logsumexp"],
     "weights": ["weights", "means", "taken", "cumulative"],
-    "elementwise": [*_cuda.UNARY, *_cuda.BINARY, "options"], "losses": [_cuda.CROSS_ENTROPY, _cuda.SIGMOID],
-    "focal": [_cuda.FOCAL, _cuda.SIGMOID_FOCAL], "dense": ["dense", "smooth"],
+    "elementwise": [*_cuda_kernels.UNARY, *_cuda_kernels.BINARY, "options"],
+    "losses": [_cuda_kernels.CROSS_ENTROPY, _cuda_kernels.SIGMOID],
+    "focal": [_cuda_kernels.FOCAL, _cuda_kernels.SIGMOID_FOCAL], "dense": ["dense", "smooth"],
 }  # fmt: skip
 
 
@@ -46,13 +47,14 @@ def names_of(family, dtype):
     """The kernels of a family; those that belong to no dtype stand with float32."""
     heads = heads_of(family, dtype)
     if family == "losses" and dtype == "float32":
-        heads += [f"{_cuda.CROSS_ENTROPY}_count", f"{_cuda.CROSS_ENTROPY}_sum"]
-    return [name for name in _cuda.kernels() if name.startswith(tuple(heads)) and not name.endswith("_in_floats")]
+        heads += [f"{_cuda_kernels.CROSS_ENTROPY}_count", f"{_cuda_kernels.CROSS_ENTROPY}_sum"]
+    heads = tuple(heads)
+    return [name for name in _cuda_kernels.kernels() if name.startswith(heads) and not name.endswith("_in_floats")]
 
 
 def names_in_floats(family, dtype):
     heads = tuple(heads_of(family, dtype))
-    return [name for name in _cuda.kernels() if name.startswith(heads) and name.endswith("_in_floats")]
+    return [name for name in _cuda_kernels.kernels() if name.startswith(heads) and name.endswith("_in_floats")]
 
 
 def test_families():
@@ -60,7 +62,7 @@ def test_families():
     kinds = ("float16", "float32", "float64")
     names = [name for family in FAMILIES for kind in kinds for name in names_of(family, kind)]
     names += [name for family in FAMILIES for kind in kinds for name in names_in_floats(family, kind)]
-    assert sorted(names) == sorted(_cuda.kernels())
+    assert sorted(names) == sorted(_cuda_kernels.kernels())
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -71,7 +73,7 @@ def test_compiles(family, dtype, architecture):
 
 
 @pytest.mark.parametrize("architecture", CONSUMER_ARCHITECTURES)
-@pytest.mark.parametrize("dtype", _cuda.IN_FLOATS)
+@pytest.mark.parametrize("dtype", _cuda_kernels.IN_FLOATS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_compiles_in_floats(family, dtype, architecture):
     compile_all(names_in_floats(family, dtype), architecture)
@@ -81,7 +83,7 @@ def compile_all(names, architecture):
     assert len(names) >= 7
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for name, spills, registers in pool.map(lambda name: compiled(name, architecture), names):
-            kernel = _cuda.kernels()[name]
+            kernel = _cuda_kernels.kernels()[name]
             # The functions that it calls are the rare paths, where a few bytes do not matter.
             assert spills.pop(name) == (0, 0), name
             assert all(stores + loads <= 256 for stores, loads in spills.values()), (name, spills)
@@ -89,7 +91,7 @@ def compile_all(names, architecture):
 
 
 def test_ill_formed(monkeypatch):
-    monkeypatch.setattr(_cuda, "source", lambda _: "no C++")
+    monkeypatch.setattr(_cuda_kernels, "source", lambda _: "no C++")
     with pytest.raises(RuntimeError, match=r"NVRTC does not compile softmax_float32_long:\n(.|\n)*error"):
         _cupy.build("softmax_float32_long", 90)
 

@@ -11,7 +11,7 @@ from test_reproducibility import assert_same_bits, hard_matrix
 import stablesoft
 from cases import NEAR_ONE_PAIRS, rows
 from emulation import EMULATED, aligned, compiled, tiled
-from stablesoft import _cuda, _cuda_options
+from stablesoft import _cuda_kernels, _cuda_options
 
 pytestmark = EMULATED
 
@@ -19,7 +19,7 @@ pytestmark = EMULATED
 @pytest.fixture(scope="session")
 def doubtful_prefixes(tmp_path_factory):
     """Kernels that trust no sum: every prefix is a row of its own."""
-    names = [name for name in _cuda.kernels() if name.startswith("cumulative")]
+    names = [name for name in _cuda_kernels.kernels() if name.startswith("cumulative")]
     return compiled(tmp_path_factory.mktemp("doubtful_prefixes"), names, "-DSS_DOUBT=0x1p90")
 
 

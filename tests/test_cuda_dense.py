@@ -10,7 +10,7 @@ import stablesoft
 from cases import rows
 from emulation import EMULATED, aligned, compiled, set_together, tiled
 from loss_cases import SOFTMAX, labels_of, probabilities_of
-from stablesoft import _cuda, _cuda_dense, _cuda_losses
+from stablesoft import _cuda, _cuda_dense, _cuda_kernels, _cuda_losses
 
 pytestmark = EMULATED
 
@@ -38,7 +38,7 @@ def run(library, x, labels, axis, *, weight=None, ignore_index=None, label_smoot
     for kernel, grid, block, together in plan.launches:
         set_together(library, together)
         assert wanted is None or wanted in kernel or kernel.endswith(("_anew", "_finish", "_count", "_sum")), kernel
-        assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
+        assert block[0] * block[1] <= _cuda_kernels.kernels()[kernel].threads
         run = library.launch_loss if kernel.startswith("cross_entropy") else library.launch_dense
         dense = () if run is library.launch_loss else (pointer(plan.dense),)
         run(getattr(library, kernel), *grid, *block, pointer(x), pointer(y), pointer(plan.geometry),
@@ -220,7 +220,7 @@ def test_many_rows(emulation, dtype, reduction, monkeypatch):
 @pytest.fixture(scope="module")
 def doubtful(tmp_path_factory):
     """Kernels that trust no sum, so that every row is done exactly."""
-    names = [name for name in _cuda.kernels() if name.startswith(("dense", "smooth", "cross_entropy"))]
+    names = [name for name in _cuda_kernels.kernels() if name.startswith(("dense", "smooth", "cross_entropy"))]
     names = [name for name in names if name in _cuda_dense.dense_kernels() or "float" not in name or "_finish" in name]
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
 

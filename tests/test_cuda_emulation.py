@@ -10,7 +10,7 @@ from test_reproducibility import assert_same_bits, hard_matrix, layouts
 import stablesoft
 from cases import rows
 from emulation import EMULATED, OPERATIONS, aligned, compiled, set_together, tiled, values
-from stablesoft import _cuda
+from stablesoft import _cuda, _cuda_kernels
 
 pytestmark = EMULATED
 
@@ -18,14 +18,15 @@ pytestmark = EMULATED
 @pytest.fixture(scope="session")
 def doubtful(tmp_path_factory):
     """Kernels that trust no sum, so that every row is summed exactly."""
-    names = [name for name in _cuda.kernels() if name.startswith(("softmax", "logsumexp")) and "float16" not in name]
+    names = _cuda_kernels.kernels()
+    names = [name for name in names if name.startswith(("softmax_float", "logsumexp")) and "float16" not in name]
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
 
 
 def run(library, operation, x, axis, y=None, wanted=None, slow_doubles=False):
     """The operation over one axis or several, as _cupy.py launches it; `wanted` is part of the names of the kernels."""
     axes = tuple(i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
-    reduces = operation in _cuda.REDUCTIONS
+    reduces = operation in _cuda_kernels.REDUCTIONS
     if y is None:
         y = aligned([length for i, length in enumerate(x.shape) if not (reduces and i in axes)], x.dtype)
     steps = iter(y.strides)
@@ -36,7 +37,7 @@ def run(library, operation, x, axis, y=None, wanted=None, slow_doubles=False):
     for kernel, grid, block, together in plan.launches:
         set_together(library, together)
         assert wanted is None or wanted in kernel or kernel.endswith("ladder"), kernel
-        assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
+        assert block[0] * block[1] <= _cuda_kernels.kernels()[kernel].threads
         library.launch(
             getattr(library, kernel), *grid, *block, ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data),
             ctypes.c_void_p(left.ctypes.data), ctypes.c_void_p(plan.geometry.ctypes.data),
@@ -91,7 +92,7 @@ def test_columns(emulation, operation, dtype, n, wanted):
     columns = aligned((n, len(x)), dtype)
     columns[...] = x.T
     got = run(emulation, operation, columns, 0, wanted=wanted)
-    assert_same_bits(got if operation in _cuda.REDUCTIONS else got.T, expected(operation, x, 1), n)
+    assert_same_bits(got if operation in _cuda_kernels.REDUCTIONS else got.T, expected(operation, x, 1), n)
 
 
 def test_real_blocks(emulation, dtype, monkeypatch):
@@ -118,7 +119,7 @@ def check_layouts(emulation, operation, x, **options):
         if name in ("byte-swapped", "unaligned"):
             continue  # CuPy has no such arrays
         got = run(emulation, operation, array, axis, **options)
-        if operation not in _cuda.REDUCTIONS:
+        if operation not in _cuda_kernels.REDUCTIONS:
             got = np.moveaxis(got, axis, 1)
         assert_same_bits(got, expected(operation, x, 1), name)
 
@@ -134,7 +135,7 @@ def test_layouts(emulation, operation, dtype, n):
 def test_axes(emulation, operation, dtype, axis):
     random = np.random.default_rng(4)
     x = random.normal(0, 5, (6, 7, 5, 9)).astype(dtype)[:, ::-1, :, 1:8].transpose(2, 0, 3, 1)
-    y = aligned(x.shape, dtype, "F") if operation not in _cuda.REDUCTIONS else None
+    y = aligned(x.shape, dtype, "F") if operation not in _cuda_kernels.REDUCTIONS else None
     assert_same_bits(run(emulation, operation, x, axis, y), expected(operation, x, axis), axis)
 
 
@@ -207,7 +208,7 @@ def run_elementwise(library, name, arrays, y=None, slow_doubles=False):
 
 
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("name", _cuda.UNARY)
+@pytest.mark.parametrize("name", _cuda_kernels.UNARY)
 def test_unary(emulation, name, kind):
     for x in (values(kind, 4096), values(kind, 1001), values(kind, 3000).reshape(30, 100)[::-2, 3:50]):
         for argument in (x, -np.abs(x)):
@@ -216,7 +217,7 @@ def test_unary(emulation, name, kind):
 
 
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("name", _cuda.BINARY)
+@pytest.mark.parametrize("name", _cuda_kernels.BINARY)
 def test_binary(emulation, name, kind):
     a, b = values(kind, 2048), values(kind, 2048)[::-1]
     near = aligned((600,), kind)  # log-probabilities that nearly add up to 1, or nearly cancel

@@ -9,7 +9,7 @@ import stablesoft
 from cases import rows
 from emulation import EMULATED, aligned, tiled, values
 from loss_cases import labels_of
-from stablesoft import _cuda, _cuda_losses
+from stablesoft import _cuda, _cuda_kernels, _cuda_losses
 
 pytestmark = EMULATED
 GAMMAS = (0.5, 2.0, 3.7, 16.5)
@@ -39,7 +39,7 @@ def check(library, x, labels, axis, what, wanted="", **options):
         want, slope = stablesoft.softmax_focal_loss(x, labels, axis, return_grad=True, **options)
     loss, gradient, kernels = softmax(library, x, labels, axis, **options)
     what = f"{what} {kernels[0]} {options}"
-    assert f"{_cuda.FOCAL}_{x.dtype}_{wanted}" in " ".join(kernels)
+    assert f"{_cuda_kernels.FOCAL}_{x.dtype}_{wanted}" in " ".join(kernels)
     assert_same_bits(loss, np.asarray(want), f"loss of {what}")
     assert_same_bits(gradient, slope, f"gradient of {what}")
     assert_same_bits(softmax(library, x, labels, axis, grad=False, **options)[0], np.asarray(want), f"{what}: alone")

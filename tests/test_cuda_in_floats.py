@@ -10,10 +10,10 @@ from test_reproducibility import assert_same_bits, hard_matrix
 
 from cases import rows
 from emulation import EMULATED, OPERATIONS, aligned, tiled
-from stablesoft import _cuda, _cuda_losses
+from stablesoft import _cuda, _cuda_kernels, _cuda_losses
 
 pytestmark = EMULATED
-KINDS = pytest.mark.parametrize("kind", _cuda.IN_FLOATS)
+KINDS = pytest.mark.parametrize("kind", _cuda_kernels.IN_FLOATS)
 run = functools.partial(run, slow_doubles=True)
 
 
@@ -42,7 +42,8 @@ def test_scales(emulation, operation, kind, scale):
         x = of_kind(kind, random.normal(0, scale, (40, n)) + random.normal(0, scale, (40, 1)))
         assert_same_bits(run(emulation, operation, x, 1), expected(operation, x, 1), n)
         got = run(emulation, operation, of_kind(kind, x.T), 0)
-        assert_same_bits(got if operation in _cuda.REDUCTIONS else got.T, expected(operation, x, 1), f"{n}, columns")
+        got = got if operation in _cuda_kernels.REDUCTIONS else got.T
+        assert_same_bits(got, expected(operation, x, 1), f"{n}, columns")
 
 
 def of_kind(kind, x):

@@ -11,7 +11,7 @@ import stablesoft
 from cases import rows
 from emulation import EMULATED, aligned, compiled, set_together, tiled, values
 from loss_cases import labels_of
-from stablesoft import _cuda, _cuda_losses
+from stablesoft import _cuda, _cuda_kernels, _cuda_losses
 
 pytestmark = EMULATED
 REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
@@ -31,7 +31,7 @@ def launch(library, plan, x, y, scratch, operands, wanted=None):
     for kernel, grid, block, together in plan.launches:
         set_together(library, together)
         assert wanted is None or wanted in kernel or kernel.endswith(AROUND), kernel
-        assert block[0] * block[1] <= _cuda.kernels()[kernel].threads
+        assert block[0] * block[1] <= _cuda_kernels.kernels()[kernel].threads
         library.launch_loss(
             getattr(library, kernel), *grid, *block, pointer(x), pointer(y), pointer(plan.geometry),
             pointer(plan.options), pointer(scratch), *map(pointer, operands),
@@ -230,7 +230,7 @@ def test_sums(emulation, reduction):
 @pytest.fixture(scope="session")
 def doubtful(tmp_path_factory):
     """Kernels that trust no sum, so that every row and every sum of losses is done exactly."""
-    names = [name for name in _cuda.kernels() if "cross_entropy" in name and "float16" not in name]
+    names = [name for name in _cuda_kernels.kernels() if "cross_entropy" in name and "float16" not in name]
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
 
 

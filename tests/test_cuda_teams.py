@@ -7,7 +7,7 @@ from test_cuda_losses import check
 from test_reproducibility import assert_same_bits
 
 from emulation import EMULATED, aligned, tiled
-from stablesoft import _cuda
+from stablesoft import _cuda, _cuda_kernels
 
 
 @pytest.mark.parametrize("multiprocessors", [1, 7, 46, 132])
@@ -37,7 +37,7 @@ def test_plans(operation, kind, multiprocessors):
         if not first.together:
             assert teams == places
             continue
-        running = multiprocessors * _cuda.kernels()[first.kernel].blocks
+        running = multiprocessors * _cuda_kernels.kernels()[first.kernel].blocks
         assert teams <= places
         assert first.grid[0] <= running
         # a block has as many bytes as the cache has room for, or all blocks work on the same rows

@@ -12,7 +12,7 @@ from test_reproducibility import assert_same_bits
 import stablesoft
 from cases import rows
 from emulation import EMULATED, aligned, set_together, tiled
-from stablesoft import _cuda, _cuda_options
+from stablesoft import _cuda, _cuda_kernels, _cuda_options
 
 pytestmark = EMULATED
 KINDS = pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
@@ -34,7 +34,7 @@ def run(library, x, axis, b=None, where=None, signed=True, wanted=""):
     set_together(library, 0)
     for i, one in enumerate(plan.launches):
         assert wanted in one.kernel or one.kernel.endswith("ladder"), one
-        assert one.block[0] * one.block[1] <= _cuda.kernels()[one.kernel].threads
+        assert one.block[0] * one.block[1] <= _cuda_kernels.kernels()[one.kernel].threads
         taken = ctypes.c_void_p(plan.taken[i : i + 1].ctypes.data)
         library.launch_taken(getattr(library, one.kernel), *one.grid, *one.block, *pointers, taken)
     return y, sign

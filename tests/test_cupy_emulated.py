@@ -12,7 +12,7 @@ from test_reproducibility import assert_same_bits  # noqa: E402
 
 import stablesoft  # noqa: E402
 from emulation import EMULATED, OPERATIONS, aligned, set_together  # noqa: E402
-from stablesoft import _cuda, _cupy, _cupy_losses, caffe  # noqa: E402
+from stablesoft import _cuda_kernels, _cupy, _cupy_losses, caffe  # noqa: E402
 
 pytestmark = [pytest.mark.cuda, *EMULATED]
 
@@ -89,8 +89,8 @@ def test_slow_doubles(device, monkeypatch):
     monkeypatch.setattr(_cupy.runtime, "deviceGetAttribute", lambda wanted, _: 64 if wanted == ratio else 2)
     for kind, slow in (("float16", True), ("float32", True), ("float64", False)):
         x, t = np.random.default_rng(4).normal(0, 3, (2, 6, 40)).astype(kind)
-        calls = [(name, x, 1) for name in OPERATIONS.args[1]] + [(name, x) for name in _cuda.UNARY]
-        calls += [(name, x, t) for name in _cuda.BINARY]
+        calls = [(name, x, 1) for name in OPERATIONS.args[1]] + [(name, x) for name in _cuda_kernels.UNARY]
+        calls += [(name, x, t) for name in _cuda_kernels.BINARY]
         for reduction in ("none", "mean"):
             calls.append(("softmax_cross_entropy", x, np.arange(6), {"reduction": reduction, "return_grad": True}))
             calls.append(("sigmoid_cross_entropy", x, t, {"reduction": reduction, "return_grad": True}))
@@ -106,7 +106,7 @@ def test_slow_doubles(device, monkeypatch):
 def test_normal_form(device):
     """What the door does not read at once reaches the kernels in its normal form."""
     x = np.random.default_rng(2).normal(size=(4, 9))
-    for operation in _cuda.OPERATIONS:
+    for operation in _cuda_kernels.OPERATIONS:
         got = getattr(stablesoft, operation)(hosted(x), axis=np.int64(1))
         assert_same_bits(seen(got), getattr(stablesoft, operation)(x, axis=1), operation)
     got = stablesoft.softmax(hosted(x), axis=-1, temperature=np.float64(1.0))
@@ -117,7 +117,7 @@ def test_normal_form(device):
 @pytest.mark.usefixtures("device")
 def test_keepdims():
     x = np.random.default_rng(2).normal(size=(4, 9, 3))
-    for operation in _cuda.REDUCTIONS:
+    for operation in _cuda_kernels.REDUCTIONS:
         got = getattr(stablesoft, operation)(hosted(x), axis=1, keepdims=True)
         assert_same_bits(seen(got), getattr(stablesoft, operation)(x, axis=1, keepdims=True), operation)
 
@@ -161,7 +161,7 @@ def test_declined(device):
 
 
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("name", [*_cuda.UNARY, *_cuda.BINARY])
+@pytest.mark.parametrize("name", [*_cuda_kernels.UNARY, *_cuda_kernels.BINARY])
 def test_elementwise(device, name, kind):
     random = np.random.default_rng(5)
     a, b = random.uniform(0, 1, (2, 20, 30)).astype(kind)
@@ -171,7 +171,7 @@ def test_elementwise(device, name, kind):
         (np.asfortranarray(a), np.asfortranarray(b)),
         (a[0, 0], b),
     ):
-        arguments = (first, second) if name in _cuda.BINARY else (first,)
+        arguments = (first, second) if name in _cuda_kernels.BINARY else (first,)
         function = getattr(stablesoft, name)
         want = np.asarray(function(*arguments))
         got = function(*(hosted(np.asarray(x)) for x in arguments))
@@ -212,7 +212,7 @@ def test_options(device, kind):
     random = np.random.default_rng(3)
     x = random.normal(0, 3, (5, 6, 40)).astype(kind)
     mask, few = random.random((6, 40)) < 0.5, random.random((5, 6, 40)) < 0.02
-    for operation in _cuda.OPERATIONS:
+    for operation in _cuda_kernels.OPERATIONS:
         softmax = operation in ("softmax", "log_softmax")
         choices = [{"where": mask}, {"where": few}] if operation != "logmeanexp" else []
         if softmax:

@@ -10,10 +10,10 @@ from test_reproducibility import assert_same_bits
 
 import stablesoft
 from emulation import EMULATED, aligned, compiled, values
-from stablesoft import _cuda
+from stablesoft import _cuda_kernels
 
 pytestmark = EMULATED
-KINDS = pytest.mark.parametrize("kind", _cuda.IN_FLOATS)
+KINDS = pytest.mark.parametrize("kind", _cuda_kernels.IN_FLOATS)
 RARE = 1e-4  # of the elements doubles may decide
 run = functools.partial(run_elementwise, slow_doubles=True)
 
@@ -50,7 +50,7 @@ RANGES += [("logit", 0.0, 1.0), ("log1mexp", -0.0, -106.0)]
 
 
 @HALVES
-@pytest.mark.parametrize("name", _cuda.UNARY)
+@pytest.mark.parametrize("name", _cuda_kernels.UNARY)
 def test_all_scales(beside, name, first, last):
     compared(beside, name, first, last, 30011).check()
 
@@ -63,7 +63,7 @@ def test_errors(beside, name, first, last):
     assert found.error > 0.05
 
 
-@pytest.mark.parametrize("name", _cuda.UNARY)
+@pytest.mark.parametrize("name", _cuda_kernels.UNARY)
 def test_nan(beside, name):
     """And what lies next to it."""
     found = compared(beside, name, np.inf, np.nan, 997)
@@ -96,7 +96,7 @@ def pairs(random, count):
     }
 
 
-@pytest.mark.parametrize("name", _cuda.BINARY)
+@pytest.mark.parametrize("name", _cuda_kernels.BINARY)
 def test_two_arguments(beside, name):
     random = np.random.default_rng(20)
     for what, (a, b, rare) in pairs(random, 200_000).items():
@@ -114,7 +114,7 @@ def test_two_arguments(beside, name):
 # ---- through the kernels ----
 
 
-@pytest.mark.parametrize("name", _cuda.UNARY)
+@pytest.mark.parametrize("name", _cuda_kernels.UNARY)
 def test_every_half(emulation, name):
     x = aligned((1 << 16,), "float16")
     x[:] = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
@@ -122,7 +122,7 @@ def test_every_half(emulation, name):
 
 
 @KINDS
-@pytest.mark.parametrize("name", _cuda.UNARY)
+@pytest.mark.parametrize("name", _cuda_kernels.UNARY)
 def test_unary(emulation, name, kind):
     random = np.random.default_rng(21)
     many = aligned((60_000,), kind)
@@ -134,7 +134,7 @@ def test_unary(emulation, name, kind):
 
 
 @KINDS
-@pytest.mark.parametrize("name", _cuda.BINARY)
+@pytest.mark.parametrize("name", _cuda_kernels.BINARY)
 def test_binary(emulation, name, kind):
     random = np.random.default_rng(22)
     a, b = values(kind, 2048), values(kind, 2048)[::-1]
@@ -152,13 +152,13 @@ def test_binary(emulation, name, kind):
 @pytest.fixture(scope="module")
 def doubtful(tmp_path_factory):
     """Kernels that leave whatever is rounded to doubles."""
-    names = [f"{name}_float32_in_floats" for name in (*_cuda.UNARY, *_cuda.BINARY)]
+    names = [f"{name}_float32_in_floats" for name in (*_cuda_kernels.UNARY, *_cuda_kernels.BINARY)]
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
 
 
-@pytest.mark.parametrize("name", [*_cuda.UNARY, *_cuda.BINARY])
+@pytest.mark.parametrize("name", [*_cuda_kernels.UNARY, *_cuda_kernels.BINARY])
 def test_left_to_doubles(doubtful, name):
     x = values("float32", 2048)
     for argument in (x, -np.abs(x)):
-        arrays = [argument, x[::-1]] if name in _cuda.BINARY else [argument]
+        arrays = [argument, x[::-1]] if name in _cuda_kernels.BINARY else [argument]
         assert_same_bits(run(doubtful, name, arrays), getattr(stablesoft, name)(*arrays), name)

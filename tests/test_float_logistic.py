@@ -8,10 +8,10 @@ import pytest
 from test_cuda_losses import check_sigmoid
 
 from emulation import EMULATED, aligned, compiled, values
-from stablesoft import _cuda, _cuda_losses
+from stablesoft import _cuda, _cuda_kernels, _cuda_losses
 
 pytestmark = EMULATED
-KINDS = pytest.mark.parametrize("kind", _cuda.IN_FLOATS)
+KINDS = pytest.mark.parametrize("kind", _cuda_kernels.IN_FLOATS)
 REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 RARE = 1e-4  # of the losses or slopes doubles may decide
 
@@ -150,7 +150,8 @@ def test_weights_in_doubles():
 @pytest.fixture(scope="module")
 def doubtful(tmp_path_factory):
     """Kernels that leave whatever is rounded to doubles."""
-    names = [name for name in _cuda.kernels() if name.startswith(f"{_cuda.SIGMOID}_float32") and "in_floats" in name]
+    head = f"{_cuda_kernels.SIGMOID}_float32"
+    names = [name for name in _cuda_kernels.kernels() if name.startswith(head) and "in_floats" in name]
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
 
 

@@ -10,7 +10,7 @@ import stablesoft
 from cases import PLAIN, rows
 from emulation import OPERATIONS, tiled, values
 from exact import worst
-from stablesoft import _cuda
+from stablesoft import _cuda_kernels
 
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
 DEVICES = 0
@@ -55,7 +55,7 @@ def test_lengths(operation, kind):
 
 
 @OPERATIONS
-@pytest.mark.parametrize("kind", _cuda.IN_FLOATS)
+@pytest.mark.parametrize("kind", _cuda_kernels.IN_FLOATS)
 @pytest.mark.usefixtures("slow_doubles")
 def test_in_floats(operation, kind):
     """The kernels for devices on which doubles are slow, on any device."""
@@ -98,7 +98,7 @@ def test_layouts(operation, dtype, n):
     }
     for name, (array, axis) in arrays.items():
         got = cupy.asnumpy(getattr(stablesoft, operation)(array, axis=axis))
-        if operation not in _cuda.REDUCTIONS:
+        if operation not in _cuda_kernels.REDUCTIONS:
             got = np.moveaxis(got, axis, 1)
         assert_same_bits(got, on_cpu(operation, x, 1), name)
 
@@ -120,12 +120,12 @@ def test_random_shapes(operation, dtype):
 
 
 @KINDS
-@pytest.mark.parametrize("name", [*_cuda.UNARY, *_cuda.BINARY])
+@pytest.mark.parametrize("name", [*_cuda_kernels.UNARY, *_cuda_kernels.BINARY])
 def test_elementwise(name, kind):
     function = getattr(stablesoft, name)
     a, b = values(kind, 100_000), values(kind, 100_000)[::-1].copy()
     for first, second in ((a, b), (-np.abs(a), b), (a[1:], b[1:]), (a[:900].reshape(30, 30).T, b[:30])):
-        arguments = (first, second) if name in _cuda.BINARY else (first,)
+        arguments = (first, second) if name in _cuda_kernels.BINARY else (first,)
         got = cupy.asnumpy(function(*map(cupy.asarray, arguments)))
         assert_same_bits(got, function(*arguments), first.shape)
     x = cupy.asarray(a)
@@ -134,8 +134,8 @@ def test_elementwise(name, kind):
     )
 
 
-@pytest.mark.parametrize("kind", _cuda.IN_FLOATS)
-@pytest.mark.parametrize("name", [*_cuda.UNARY, *_cuda.BINARY])
+@pytest.mark.parametrize("kind", _cuda_kernels.IN_FLOATS)
+@pytest.mark.parametrize("name", [*_cuda_kernels.UNARY, *_cuda_kernels.BINARY])
 @pytest.mark.usefixtures("slow_doubles")
 def test_elementwise_in_floats(name, kind):
     function = getattr(stablesoft, name)
@@ -143,7 +143,7 @@ def test_elementwise_in_floats(name, kind):
     wide = random.choice([-1, 1], 1_000_000) * np.exp2(random.uniform(-16, 7, 1_000_000))
     for x in (values(kind, 100_000), wide.astype(kind)):
         for argument in (x, -np.abs(x), np.abs(x)):
-            arguments = (argument, x[::-1].copy()) if name in _cuda.BINARY else (argument,)
+            arguments = (argument, x[::-1].copy()) if name in _cuda_kernels.BINARY else (argument,)
             got = cupy.asnumpy(function(*map(cupy.asarray, arguments)))
             assert_same_bits(got, function(*arguments), x.size)
 
@@ -158,7 +158,7 @@ def test_empty(operation, kind):
 
 def test_integers():
     x = np.random.default_rng(1).integers(-9, 9, (30, 40))
-    for operation in _cuda.OPERATIONS:
+    for operation in _cuda_kernels.OPERATIONS:
         for kind in ("int64", "uint8", "bool"):
             assert_same_bits(on_gpu(operation, x.astype(kind), 1), on_cpu(operation, x.astype(kind), 1), kind)
 

@@ -4,7 +4,7 @@ import multiprocessing
 import sys
 import time
 
-from stablesoft import _cuda
+from stablesoft import _cuda_kernels
 
 
 def compile_kernel(job):
@@ -26,6 +26,6 @@ if __name__ == "__main__":
     start = time.perf_counter()
     # Spawned, not forked: a fork would inherit the CUDA context.
     with multiprocessing.get_context("spawn").Pool() as pool:
-        jobs = [(name, wanted) for name in _cuda.kernels()]
+        jobs = [(name, wanted) for name in _cuda_kernels.kernels()]
         pool.map(compile_kernel, jobs, chunksize=1)
     print(f"{len(jobs)} kernels for sm_{wanted} in {time.perf_counter() - start:.0f} s")

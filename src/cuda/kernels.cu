@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   CUDA kernels over the arithmetic of the C kernels: the same headers, so the same bits. stablesoft/_cuda.py appends
+   CUDA kernels over the arithmetic of the C kernels: the same headers, so the same bits. stablesoft/_cuda_kernels.py appends
    one line for each kernel that is wanted, SS_KERNEL(name, threads, blocks, body), and says which calls it serves.
    Compiled with every function on the device by default, without contraction and without flushing subnormals. */
 #ifdef __CUDACC_RTC__
