@@ -156,6 +156,10 @@ def test_extremes(emulation, dtype, reduction):
         tiny = t * info.tiny
     check(emulation, x, tiny, 1, "tiny", reduction=reduction)
     check(emulation, x, t, 1, "z_loss", z_loss=1e300, reduction=reduction)
+    # the weight times the probability is 0, though neither is
+    weight, small = np.ones(n, dtype), np.full_like(t, 0.5)
+    weight[0] = small[:, 0] = info.tiny
+    check(emulation, x, small, 1, "nothing", weight=weight, reduction=reduction)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -321,9 +321,10 @@ static inline ss_dense_end dense_loss(const ss_geometry &g, ss_place at, const s
         labelled = 1;
     } else {
         label.bad = f.label < 0 || f.label >= g.n;
-        label.weight = label.bad ? 0.0 : sharp ? weight_at(f, f.label) : 1.0;
+        label.weight = label.bad ? 0.0 : weight_at(f, f.label);
         labelled |= label.bad;
     }
+    if (!labelled) label.weight = 1.0; /* or the row would not be read */
     const ss_row_sum sum = sum_for_label<T, LANES, 1>(g, at, label);
     if (labelled || (sum.special && !(sum.hi == sum.hi))) {
         end.kind = SS_DENSE_LABEL;
