@@ -17,10 +17,6 @@ _LISTS = ("kept_shape", "kept_x", "kept_y", "reduced_shape", "reduced_x", "reduc
 # ss_geometry of src/cuda/real.cuh
 GEOMETRY = np.dtype([(name, np.int64) for name in _FIELDS] + [(name, np.int64, (DIMS,)) for name in _LISTS])
 
-# ss_options of src/cuda/options.cuh
-OPTIONS = np.dtype([("logarithm", np.int64), ("kept_mask", np.int64, (DIMS,)), ("reduced_mask", np.int64, (DIMS,)),
-                    ("temperature", np.float64), ("floor", np.float64)])  # fmt: skip
-
 REDUCTIONS = ("logsumexp", "logmeanexp")
 OPERATIONS = ("softmax", "log_softmax", *REDUCTIONS)
 _COMPILED = ("softmax", "log_softmax", "logsumexp")  # logmeanexp is logsumexp with a count
@@ -43,7 +39,6 @@ MOST_HEIGHT = 8  # threads to a column
 MOST_COLUMN_PARTS = 64
 ENOUGH_BLOCKS = 528  # 4 for each multiprocessor of a large device: rows that are fewer are cut into parts,
 LEAST_SHARE = 4096  # of so many elements at least
-MOST_WARP_OPTIONS = 1024  # elements of a row with options, for which one warp is enough
 LADDER_BLOCKS = 2112  # of a warp each: 16 for each multiprocessor of a large device
 
 # Rows in registers: threads to a row (0: a block), and pieces of 16 bytes to a thread.
@@ -80,7 +75,9 @@ class Kernel(NamedTuple):
 @functools.cache
 def kernels():
     """{name: Kernel} of all."""
-    found = {**_loss_kernels(), **_option_kernels()}
+    from . import _cuda_focal, _cuda_options  # which import this module
+
+    found = {**_loss_kernels(), **_cuda_focal.focal_kernels(), **_cuda_options.option_kernels()}
     for operation in _COMPILED:
         for dtype, short in _TYPES.items():
             for one, end in _arithmetics(dtype):
@@ -131,28 +128,24 @@ def _row_kernels(operation, dtype, short):
                 yield f"{name}_{step}", Kernel(*bounds, body)
 
 
+def loss_kernel(threads, blocks, body):
+    return Kernel(threads, blocks, f"({body})", "SS_LOSS_KERNEL")
+
+
 def _loss_kernels():
     found = {}
 
-    def add(name, threads, blocks, body):
-        found[name] = Kernel(threads, blocks, f"({body})", "SS_LOSS_KERNEL")
+    def add(name, *kernel):
+        found[name] = loss_kernel(*kernel)
 
     for dtype, short in _TYPES.items():
         for one, end in _arithmetics(dtype):
             for name, *bounds, body in _label_kernels(CROSS_ENTROPY, dtype, one):
                 add(name + end, *bounds, body)
-        for name, *kernel in _label_kernels(FOCAL, dtype, short):
-            if not name.endswith(ALIKE):
-                add(name, *kernel)
         add(f"{CROSS_ENTROPY}_{dtype}_anew", COLUMNS, 1, f"rows_anew<{short}>(x, y, a, g, o)")
         add(f"{CROSS_ENTROPY}_{dtype}_finish", MOST_THREADS, 1, f"finish_rows<{short}>(a, g, o)")
         add(f"{SIGMOID}_{dtype}", MOST_THREADS, 2, f"sigmoid_elements<{short}, 0>(x, y, a, g, o)")
-        few = 1 if dtype == "float16" else 2
-        add(f"{SIGMOID}_{dtype}_ignored", MOST_THREADS, few, f"sigmoid_elements<{short}, 1>(x, y, a, g, o)")
         add(f"{SIGMOID}_{dtype}_finish", MOST_THREADS, 1, f"finish_sigmoid<{short}>(x, a, g, o)")
-        add(f"{SIGMOID_FOCAL}_{dtype}", MOST_THREADS, 2, f"focal_elements<{short}>(x, y, a, g, o)")
-        add(f"{SIGMOID_FOCAL}_{dtype}_finish", MOST_THREADS, 1, f"finish_focal<{short}>(x, a, g, o)")
-        add(f"{SIGMOID}_{dtype}_count", MOST_THREADS, 2, f"count_targets<{short}>(a, g, o)")
     add(f"{CROSS_ENTROPY}_count", CONCLUDING_THREADS, 1, "count_labels(a, g, o)")
     add(f"{CROSS_ENTROPY}_sum", MOST_THREADS, 2, "sum_items(a, g)")
     return found
@@ -171,15 +164,6 @@ def _label_kernels(operation, dtype, short):
         for step, arguments, *bounds in _steps_of_parts(dtype, kind, lanes):
             arguments += f", {focal}" if step == "conclude" else ""
             yield f"{name}_{step}", *bounds, f"label_parts_{step}<{short}, {arguments}>(x, y, a, g, o)"
-
-
-def _option_kernels():
-    found = {}
-    for dtype, short in _TYPES.items():
-        for kind, lanes, threads in (("", "SS_WARP", BLOCK), ("_long", "WHOLE_BLOCK", MOST_THREADS)):
-            body = f"(with_options<{short}, {lanes}>(x, y, mask, g, o))"
-            found[f"options_{dtype}{kind}"] = Kernel(threads, 2, body, "SS_OPTION_KERNEL")
-    return found
 
 
 def _rows_of(operation, dtype):
@@ -273,28 +257,6 @@ def lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes, *more):
     vector = aligned and contiguous and all(step % 16 == 0 for step in [n * size, *starts])
     columns = kept[-1][1] == size and kept[-1][0] >= COLUMNS and not contiguous
     return kept, reduced, {"rows": rows, "n": n, "vector": vector}, columns
-
-
-def plan_options(operation, dtype, shape, axes, steps_x, steps_y, steps_mask, temperature, floor):
-    """How to compute softmax or log_softmax with a temperature, a floor (0: none) and a mask (None: there is none).
-
-    Returns a Plan, its geometry being that and the options, or None.
-    """
-    none = (0,) * len(shape)
-    layout = lay_out(dtype, shape, axes, steps_x, steps_y, False, True, none if steps_mask is None else steps_mask)
-    if layout is None:
-        return None
-    kept, reduced, fields, _ = layout
-    rows, n = fields["rows"], fields["n"]
-    options = np.zeros((), OPTIONS)
-    options["logarithm"], options["temperature"], options["floor"] = operation == "log_softmax", temperature, floor
-    for kind, dims in (("kept_mask", kept), ("reduced_mask", reduced)):
-        options[kind][: len(dims)] = [dim[3] for dim in dims]
-    name, grid, threads = f"options_{dtype}", -(-rows * COLUMNS // BLOCK), BLOCK
-    if n > MOST_WARP_OPTIONS:
-        name, grid, threads = f"{name}_long", rows, MOST_THREADS
-    launches = (Launch(name, (grid, 1), (threads, 1)),)
-    return Plan(launches, (geometry_of(kept, reduced, **fields), options), 0)
 
 
 def plan_elementwise(name, dtype, shape, steps, aligned):

@@ -12,7 +12,7 @@ import numpy as np
 from cupy.cuda import runtime
 from cupy.cuda.function import CNumpyArray
 
-from . import _cuda, _cupy
+from . import _cuda_options, _cupy
 
 _ABSENT = {"softmax": 0.0, "log_softmax": -math.inf}
 
@@ -82,7 +82,7 @@ def _run(operation, x, axes, out, temperature, floor, where):
     call = _cupy._plans.get(key)
     if call is None:
         dtype = _cupy._DTYPES[x.dtype.char]
-        plan = _cuda.plan_options(operation, dtype, x.shape, axes, x.strides, y.strides, steps, temperature, floor)
+        plan = _cuda_options.plan(operation, dtype, x.shape, axes, x.strides, y.strides, steps, temperature, floor)
         if plan is None:
             return None
         ((kernel, grid, block),) = plan.launches

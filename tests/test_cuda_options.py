@@ -9,7 +9,7 @@ from test_reproducibility import assert_same_bits
 import stablesoft
 from cases import rows
 from emulation import EMULATED, aligned, tiled
-from stablesoft import _cuda
+from stablesoft import _cuda_options
 
 pytestmark = EMULATED
 OPERATIONS = pytest.mark.parametrize("operation", ["softmax", "log_softmax"])
@@ -22,7 +22,7 @@ def run(library, operation, x, axis, where=None, temperature=1.0, floor=None, y=
     y = aligned(x.shape, x.dtype) if y is None else y
     mask = None if where is None else np.broadcast_to(where, x.shape)
     steps = None if mask is None else mask.strides
-    plan = _cuda.plan_options(operation, x.dtype.name, x.shape, axes, x.strides, y.strides, steps, temperature,
+    plan = _cuda_options.plan(operation, x.dtype.name, x.shape, axes, x.strides, y.strides, steps, temperature,
                               floor or 0.0)  # fmt: skip
     ((kernel, grid, block),) = plan.launches
     pointers = [ctypes.c_void_p(None if one is None else one.ctypes.data) for one in (x, y, mask, *plan.geometry)]
