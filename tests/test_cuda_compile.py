@@ -65,22 +65,25 @@ def test_families():
     assert sorted(names) == sorted(_cuda_kernels.kernels())
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("dtype", "architecture"), [
+    pytest.param(dtype, architecture, marks=[] if (dtype, architecture) == ("float32", 90) else pytest.mark.hour)
+    for dtype in ("float16", "float32", "float64") for architecture in ARCHITECTURES
+])  # fmt: skip
 def test_compiles(family, dtype, architecture):
     compile_all(names_of(family, dtype), architecture)
 
 
+@pytest.mark.hour
 @pytest.mark.parametrize("architecture", CONSUMER_ARCHITECTURES)
 @pytest.mark.parametrize("dtype", _cuda_kernels.IN_FLOATS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [family for family in FAMILIES if names_in_floats(family, "float32")])
 def test_compiles_in_floats(family, dtype, architecture):
     compile_all(names_in_floats(family, dtype), architecture)
 
 
 def compile_all(names, architecture):
-    assert len(names) >= 7
+    assert names
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for name, spills, registers in pool.map(lambda name: compiled(name, architecture), names):
             kernel = _cuda_kernels.kernels()[name]
