@@ -116,8 +116,9 @@ def _label_kernels(operation, dtype, short):
     for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
         name, chunks = f"{operation}_{dtype}_{kind}", size // 2  # 8 elements
         yield name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {chunks}, {focal}>(x, y, a, g, o)"
-        chunks = 2 if (dtype, kind) == ("float64", "columns") else chunks  # 8 take too many registers
-        yield f"{name}_teams", MOST_THREADS, 2, f"label_teams<{short}, {lanes}, {chunks}, {focal}>(x, y, a, g, o)"
+        chunks = 2 if (dtype, kind) == ("float64", "columns") else chunks  # 8 elements take too many registers
+        body = f"label_teams<{short}, {lanes}, {chunks}, {focal}>(x, y, a, g, o)"
+        yield f"{name}_teams", MOST_THREADS, 2 - focal, body  # a power takes registers
 
 
 def _dense_kernels():

@@ -22,15 +22,16 @@ from typing import NamedTuple
 
 from stablesoft import _cupy
 
-# (kernel, elements of a thread between two loads, bytes to be moved for an element)
+# (kernel, elements of a thread between two loads, loops over a row or 0 where it is in registers, bytes of an element)
 KERNELS = [
-    ("softmax_float32_rows_32_2", 8, 8), ("softmax_float32_rows_block_4", 16, 8), ("softmax_float32_long", 8, 8),
-    ("softmax_float32_long_teams", 8, 8), ("softmax_float64_long", 8, 16), ("log_softmax_float32_long", 8, 8),
-    ("logsumexp_float32_long", 8, 4), ("cross_entropy_float32_rows_block_4", 16, 8), ("cross_entropy_float32_long", 8, 8),
+    ("softmax_float32_rows_32_2", 8, 0, 8), ("softmax_float32_rows_block_4", 16, 0, 8),
+    ("softmax_float32_long", 8, 2, 8), ("logsumexp_float32_long", 8, 1, 4),
+    ("cross_entropy_float32_long", 8, 2, 8),
 ]  # fmt: skip
 RATE = 3.0e12  # bytes a second
 ISSUED = 132 * 4 * 32 * 1.755e9  # instructions of threads a second
 DOUBLES = ("DADD", "DFMA", "DMUL", "DSETP", "DMNMX")
+TERM = 8  # operations on doubles without which there is no term of a sum
 _INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]+\*/\s+(@!?U?P\w+)?\s*([A-Z0-9_.]+)\s*(.*?);")
 _LABEL = re.compile(r"^(\.L\w+|\.[\w.]+|\$\S+):")
 
@@ -77,7 +78,8 @@ class Code:
                     way.append(before[way[-1]])
                 return way[::-1]
             for other in self.after(place):
-                if other < len(self.code) and length + 1 < cost.get(other, 1 << 30) and (other != start or end == start):
+                known = cost.get(other, len(self.code)) if other != start or end == start else 0
+                if other < len(self.code) and length + 1 < known:
                     cost[other], before[other] = length + 1, place
                     heapq.heappush(open_ends, (length + 1, other))
         return None
@@ -85,28 +87,28 @@ class Code:
     def places(self, name):
         return [place for place, one in enumerate(self.code) if one.name.startswith(name)]
 
-    def through_doubles(self, start, end):
-        """The middle one of the ways from start to end, by length, that pass double-precision work."""
+    def through_doubles(self, start, end, count):
+        """The shortest way from start to end that computes `count` terms, or None."""
         ways = []
         for place in self.places("DFMA"):
             first = self.way(start, place)
             second = first and self.way(place, end)
             if second:
                 ways.append(first + second[1:])
-        ways.sort(key=len)
-        return ways[len(ways) // 2] if ways else None
+        full = [way for way in ways if sum(self.code[place].kind in DOUBLES for place in way) >= TERM * count]
+        return min(full, key=len, default=None)
 
 
-def loops(code):
+def loops(code, count):
     """The ways that an ordinary row takes: whole, or once around each of its loops over 16-byte loads."""
     loads, stores = code.places("LDG.E.128"), code.places("STG.E.128")
     around, seen = [], set()
     for load in loads:
-        way = code.through_doubles(load, load)
+        way = code.through_doubles(load, load, count)
         if way and not seen & set(way):
             around.append(way[:-1])
             seen |= set(way)
-    ends = [code.through_doubles(loads[0], store) for store in stores] if loads else []
+    ends = [code.through_doubles(loads[0], store, count) for store in stores] if loads else []
     return around, min(filter(None, ends), key=len, default=None)
 
 
@@ -122,14 +124,14 @@ def disassembled(name, architecture):
 
 def main():
     architecture = int(sys.argv[1]) if len(sys.argv) > 1 else 90
-    print(f"sm_{architecture}, for an element:    instructions  doubles  conversions   of a copy's time: issue  doubles")
-    for name, count, moved in KERNELS:
-        around, whole = loops(disassembled(name, architecture))
-        ways = [whole] if "rows" in name else around[:2]
-        if not all(ways):
+    print(f"{f'sm_{architecture}, for an element:':37} instructions  doubles conversions   of a copy: issue  doubles")
+    for name, count, turns, moved in KERNELS:
+        code = disassembled(name, architecture)
+        around, whole = loops(code, count)
+        ways = around[:turns] if turns else [whole]
+        if len(ways) < turns or not all(ways):
             sys.exit(f"{name}: there is no way from load to load")
-        code = disassembled(name, architecture).code
-        kinds = Counter(code[place].kind for way in ways for place in way)
+        kinds = Counter(code.code[place].kind for way in ways for place in way)
         total, doubles = sum(kinds.values()) / count, sum(kinds[kind] for kind in DOUBLES) / count
         print(f"{name:40} {total:6.1f} {doubles:8.1f} {kinds['F2F'] / count:10.1f} "
               f"{total * RATE / moved / ISSUED:26.2f} {2 * doubles * RATE / moved / ISSUED:8.2f}")  # fmt: skip

@@ -41,6 +41,16 @@ struct float_terms {
         return f;
     }
     static inline fpair term_in(const frame &f, float x) { return f_exp_term(f.lowest > x ? f.lowest : x, f.scale); }
+    static inline int is_near(float) { return 1; }
+    template <int COUNT> static inline void near_terms(const frame &f, const float *x, fpair *terms)
+    {
+        terms_in<COUNT>(f, x, terms);
+    }
+    template <int COUNT> static inline void terms_in(const frame &f, const float *x, fpair *terms)
+    {
+#pragma unroll
+        for (int v = 0; v < COUNT; v++) terms[v] = term_in(f, x[v]);
+    }
 
     typedef fpair sum;
     static inline sum start()

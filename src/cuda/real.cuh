@@ -92,6 +92,7 @@ template <> struct arithmetic<float> {
     typedef struct { vd hi; } sum;
     static inline sum start() { sum s = {0.0}; return s; }
     static inline vd term(vd x, vi scale) { return ss_exp_single(x, scale, 0); }
+    static inline vd near_term(vd x, vi scale) { return ss_exp_single(x, scale, 1); }
     static inline vpair pair(vd term) { return ss_pair(term, 0.0); }
     static inline vd of_pair(vpair sum) { return v_add(sum.hi, sum.lo); }
     static inline void add(sum *s, vd term) { s->hi = v_add(s->hi, term); }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
    Rows that fit into the registers of a group: read once, written once. Only the common case is done here; a row
-   with no finite peak, with a huge one, or with a sum that has to be exact is left to stream.cuh, whose bits are the
+   with no finite peak, with a large one, or with a sum that has to be exact is left to stream.cuh, whose bits are the
    same. */
 
 /* In a function of its own, so that the registers of the common case need not outlive it. */
@@ -32,13 +32,15 @@ static inline vm sum_in_registers(const typename T::real *value, typename T::ter
     else
         top.first = lanes::reduce(top.first, [](real a, real b) { return larger(a, b); });
     const real highest = REST ? top.second : top.first;
-    if (!A::in_range(top.first, highest)) return 0;
+    if (!A::in_range(top.first, highest) || !A::is_near(highest)) return 0;
 
     *sum = A::start_row(top.first, highest);
     const typename A::frame frame = A::frame_of(sum->exponent, highest);
     typename A::sum running = A::start();
+    real item[COUNT];
 #pragma unroll
-    for (int v = 0; v < COUNT; v++) terms[v] = A::term_in(frame, REST ? smaller(top.second, value[v]) : value[v]);
+    for (int v = 0; v < COUNT; v++) item[v] = REST ? smaller(top.second, value[v]) : value[v];
+    A::template near_terms<COUNT>(frame, item, terms);
     A::template add<COUNT>(&running, terms);
     return A::template end_sum<OPERATION>(sum, lanes::reduce(A::end(&running), A::join), frame, highest,
                                           A::error_of_registers(lanes::JOINS, REST));

@@ -124,10 +124,12 @@ static inline vpair smooth_part(const ss_geometry &g, ss_place at, int64_t n, in
             add_log(&logs, mine.place(v) < n ? log : 0.0);
         }
         if (!gradient) continue;
+        typename A::term_type terms[COUNT];
+        A::template terms_in<COUNT>(frame, value, terms);
         write_results<T, CHUNKS>(
             g, at, mine, value,
             [&](int v, vm *certain) {
-                return T::put(nearly(A::term_in(frame, value[v]), by.slope.hi, by.off.hi, least, certain));
+                return T::put(nearly(terms[v], by.slope.hi, by.off.hi, least, certain));
             },
             [&] { return [&](real x) { return T::put(slope_minus<T>(A::term_in(frame, x), by.slope, by.off)); }; });
     }

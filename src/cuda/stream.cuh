@@ -104,14 +104,14 @@ static inline partial<typename T::real> read_part(const ss_geometry &g, const ch
                 added = 0;
             }
             added += COUNT;
-            real most = sum.peak;
+            real most = sum.peak, item[COUNT];
             typename A::term_type terms[COUNT];
 #pragma unroll
             for (int v = 0; v < COUNT; v++) {
-                const real item = REST ? smaller(most, value[v]) : value[v];
+                item[v] = REST ? smaller(most, value[v]) : value[v];
                 most = larger(most, value[v]);
-                terms[v] = A::term_in(frame, item);
             }
+            A::template terms_in<COUNT>(frame, item, terms);
             A::template add<COUNT>(&running, terms);
         }
         sum.peak = top.first;
@@ -201,8 +201,15 @@ static inline void write_part(const ss_geometry &g, ss_place at, int64_t first, 
             for (int v = 0; v < COUNT; v++) result[v] = T::put((double)value[v] == INFINITY ? sum.hi : sum.lo);
             mine.store(g, at.y, result);
         } else {
-            const auto term = [&](int v) { return A::term_in(frame, (real)(value[v] - (real)sum.shift)); };
-            write_items<T, OPERATION, CHUNKS>(g, at, mine, row, value, term, [&] { return sum; });
+            typename A::term_type terms[COUNT];
+            if (OPERATION == SS_SOFTMAX) {
+                real item[COUNT];
+#pragma unroll
+                for (int v = 0; v < COUNT; v++) item[v] = (real)(value[v] - (real)sum.shift);
+                A::template terms_in<COUNT>(frame, item, terms);
+            }
+            write_items<T, OPERATION, CHUNKS>(g, at, mine, row, value, [&](int v) { return terms[v]; },
+                                              [&] { return sum; });
         }
     }
 }

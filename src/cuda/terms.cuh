@@ -17,16 +17,39 @@ template <class real> struct double_terms : arithmetic<real> {
         return !(fabs((double)peak) > SS_HUGE && fabs((double)peak) < INFINITY);
     }
 
+    static inline int is_near(real bound) { return !A::SINGLE || fabs((double)bound) < SS_EXP_NEAR; }
+
     typedef struct {
         vi scale;
         double lowest;
+        int near; /* what lies in the frame needs no low part of ln2 in float32, with the same bits */
     } frame;
     static inline frame frame_of(double exponent, real bound)
     {
-        const frame f = {ss_scale_bits(exponent, A::OFFSET), v_sub((double)bound, A::reach())};
+        const frame f = {ss_scale_bits(exponent, A::OFFSET), v_sub((double)bound, A::reach()),
+                         is_near(bound)};
         return f;
     }
     static inline term_type term_in(const frame &f, real x) { return A::term(v_max(f.lowest, (double)x), f.scale); }
+
+    /* Terms of numbers, in a frame that is `near` or in any; NaN may be cut off. */
+    template <int COUNT> static inline void near_terms(const frame &f, const real *x, term_type *terms)
+    {
+        if constexpr (A::SINGLE) {
+            const real lowest = (real)f.lowest;
+#pragma unroll
+            for (int v = 0; v < COUNT; v++) terms[v] = A::near_term((double)fmaxf(lowest, x[v]), f.scale);
+        } else {
+#pragma unroll
+            for (int v = 0; v < COUNT; v++) terms[v] = term_in(f, x[v]);
+        }
+    }
+    template <int COUNT> static inline void terms_in(const frame &f, const real *x, term_type *terms)
+    {
+        if (f.near) return near_terms<COUNT>(f, x, terms);
+#pragma unroll
+        for (int v = 0; v < COUNT; v++) terms[v] = term_in(f, x[v]);
+    }
 
     template <int COUNT> static inline void add(typename A::sum *s, const term_type *terms)
     {

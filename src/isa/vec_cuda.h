@@ -39,6 +39,13 @@ static inline vi vi_and(vi a, vi b) { return a & b; }
 /* The 16 entries fill one cache line, so that the lookups of a warp meet in it. */
 static inline vtab16 v_tab16(const uint64_t *t) { return t; }
 static inline vi v_tab16_at(vtab16 t, vi i) { return (vi)t[(int)i & 15]; }
+/* ss_power of math/exp.h: what is added to an entry reaches its upper word only. */
+#define SS_HAVE_POWER 1
+static inline vd ss_power(vtab16 table, vi n)
+{
+    const uint64_t entry = table[(int)n & 15];
+    return v_dbl((vi)((uint64_t)((uint32_t)(entry >> 32) + ((uint32_t)n << 16)) << 32 | (uint32_t)entry));
+}
 #define SS_HAVE_STREAM 0
 
 /* Threads add to one exact sum, in shared memory. */

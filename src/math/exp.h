@@ -40,7 +40,9 @@ static inline vi ss_scale_bits(vd exponent, int offset)
 static inline vi ss_no_scale(void) { return v_int(v_set1(SS_EXP_MAGIC)); }
 
 /* 2^k from the bits of shifted k, and a table of powers */
+#ifndef SS_HAVE_POWER
 static inline vd ss_power(vtab16 table, vi n) { return v_dbl(vi_add(v_tab16_at(table, n), vi_sll(n, 48))); }
+#endif
 
 /* Up to here, and a little beyond, the low part of ln2 is left out of the reduction of a single: |k| < 2^16, and
    |k| 2^-55 is far below its error. */
