@@ -26,7 +26,8 @@ from stablesoft import _cupy
 KERNELS = [
     ("softmax_float32_rows_32_2", 8, 8), ("softmax_float32_rows_block_4", 16, 8), ("softmax_float32_long", 8, 8),
     ("softmax_float32_long_teams", 8, 8), ("softmax_float64_long", 8, 16), ("log_softmax_float32_long", 8, 8),
-    ("logsumexp_float32_long", 8, 4), ("cross_entropy_float32_rows_block_4", 16, 8), ("cross_entropy_float32_long", 8, 8),
+    ("logsumexp_float32_long", 8, 4), ("cross_entropy_float32_rows_block_4", 16, 8),
+    ("cross_entropy_float32_long", 8, 8),
 ]  # fmt: skip
 RATE = 3.0e12  # bytes a second
 ISSUED = 132 * 4 * 32 * 1.755e9  # instructions of threads a second
@@ -77,7 +78,8 @@ class Code:
                     way.append(before[way[-1]])
                 return way[::-1]
             for other in self.after(place):
-                if other < len(self.code) and length + 1 < cost.get(other, 1 << 30) and (other != start or end == start):
+                shorter = other < len(self.code) and length + 1 < cost.get(other, 1 << 30)
+                if shorter and (other != start or end == start):
                     cost[other], before[other] = length + 1, place
                     heapq.heappush(open_ends, (length + 1, other))
         return None
@@ -122,7 +124,8 @@ def disassembled(name, architecture):
 
 def main():
     architecture = int(sys.argv[1]) if len(sys.argv) > 1 else 90
-    print(f"sm_{architecture}, for an element:    instructions  doubles  conversions   of a copy's time: issue  doubles")
+    print(f"sm_{architecture}, for an element:    instructions  doubles  conversions   "
+          "of a copy's time: issue  doubles")  # fmt: skip
     for name, count, moved in KERNELS:
         around, whole = loops(disassembled(name, architecture))
         ways = [whole] if "rows" in name else around[:2]
