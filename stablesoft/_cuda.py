@@ -26,8 +26,8 @@ MULTIPROCESSORS = 132  # of a large device
 TEAM_BYTES = 1 << 16  # of a block at a time, at most, where the second-level cache is to hold what all blocks have read
 ENOUGH_BLOCKS = 4  # for each multiprocessor, where a row is read once: rows that are fewer are cut into parts,
 LEAST_SHARE = 4096  # of so many elements at least
-MOST_WARP_OPTIONS = 1024  # elements of a row with options, for which one warp is enough
-LADDER_BLOCKS = 2112  # of a warp each: 16 for each multiprocessor of a large device
+MOST_OF_A_WARP = 1024  # elements of a row with options, weights or probabilities, for which one warp is enough
+LADDER_BLOCKS = 16 * MULTIPROCESSORS  # of a warp each
 
 
 class Launch(NamedTuple):
@@ -35,12 +35,17 @@ class Launch(NamedTuple):
     grid: tuple
     block: tuple
     together: bool = False  # all blocks have to run at once
+    takes: tuple = ()  # places of those of the plan's structs that it takes, where these are not all
 
 
 class Plan(NamedTuple):
     launches: tuple
-    geometry: np.ndarray
-    left: int  # doubles of memory, 0 at first, for what teams leave
+    structs: tuple  # what kernels take by value behind their pointers, ss_geometry first
+    scratch: int = 0  # doubles of memory, for what launches leave
+    cleared: bool = False  # they are 0 at first
+
+    def taken_by(self, launch):
+        return tuple(self.structs[place] for place in launch.takes) or self.structs
 
 
 def in_floats(launches, dtype):
@@ -110,7 +115,7 @@ def plan(operation, dtype, shape, axes, steps_x, steps_y, aligned, slow_doubles=
     if reduces:  # the ladder's geometry has a share of its own
         ladder, fields["ladder_share"] = lay_again(f"{operation}_{dtype}_ladder", rows)
         launches = (*launches, ladder)
-    return Plan(launches, geometry_of(kept, reduced, **fields), left)
+    return Plan(launches, (geometry_of(kept, reduced, **fields),), left, left > 0)
 
 
 def lay_out(dtype, shape, axes, steps_x, steps_y, aligned, writes, *more):
@@ -148,7 +153,7 @@ def plan_elementwise(name, dtype, shape, steps, aligned, slow_doubles=False):
     second = [(1, dim[2], 0) for dim in dims] if len(steps) == 3 else []
     geometry = geometry_of([(dim[0], dim[1], dim[-1]) for dim in dims], second, rows=count, n=1, vector=vector)
     launches = (Launch(f"{name}_{dtype}", (grid, 1), (threads, 1)),)
-    return Plan(in_floats(launches, dtype) if slow_doubles else launches, geometry, 0)
+    return Plan(in_floats(launches, dtype) if slow_doubles else launches, (geometry,))
 
 
 def lay_rows(operation, dtype, rows, n, writes, multiprocessors):

@@ -3,8 +3,6 @@
 One launch for the rows, a second for those that it has marked (src/cuda/anew.cuh), and what every reduction needs.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from . import _cuda, _cuda_losses
@@ -14,20 +12,11 @@ from ._cuda_kernels import BLOCK, COLUMNS, FEW, SMOOTHED
 # ss_dense_options of src/cuda/dense.cuh
 OPTIONS = np.dtype([("bytes", np.int64), ("step", np.int64), ("kept_steps", np.int64, (DIMS,)),
                     ("smoothing", np.float64), ("share_hi", np.float64), ("share_lo", np.float64)])  # fmt: skip
-MOST_OF_A_WARP = 1024  # elements of a row for which one warp is enough
 # What a row costs besides its elements is done by all of its threads, hundreds of operations: fewer threads to a row do
 # it more seldom, where rows are enough for the device, or short.
 MANY_ROWS = 1 << 14  # FEW threads do a row of smooth.cuh where rows are so many,
 SHORT = 64  # or of so few elements
 LEAST_SMOOTHING = 2.0**-100  # below, the factors of a row might leave the range of doubles
-
-
-class DensePlan(NamedTuple):
-    launches: tuple
-    geometry: np.ndarray
-    options: np.ndarray
-    dense: np.ndarray
-    scratch: int  # doubles
 
 
 def plan_dense(dtype, shape, axis, steps_x, steps_y, steps_t, aligned, smoothing, target_bytes, weighted, **options):
@@ -50,7 +39,7 @@ def plan_dense(dtype, shape, axis, steps_x, steps_y, steps_t, aligned, smoothing
 
     Returns
     -------
-    DensePlan or None
+    Plan or None
         None where the kernels do not take the call.
     """
     writes = steps_y is not None
@@ -71,7 +60,7 @@ def plan_dense(dtype, shape, axis, steps_x, steps_y, steps_t, aligned, smoothing
     dense["bytes"], dense["step"], dense["smoothing"] = target_bytes, reduced[0][3], smoothing
     dense["kept_steps"][: len(kept)] = [dim[3] for dim in kept]
     dense["share_hi"], dense["share_lo"] = _cuda_losses.quotient(smoothing, float(n))
-    return DensePlan(plan.launches, plan.geometry, plan.options, dense, plan.scratch)
+    return plan._replace(structs=(*plan.structs, dense))
 
 
 def _lay(name, rows, n, columns):
@@ -82,7 +71,7 @@ def _lay(name, rows, n, columns):
         places = -(-rows // width)
         if places >= enough or n * width < 2 * _cuda.LEAST_SHARE:
             return Launch(f"{name}_columns", (places, 1), (width, height))
-    if n <= MOST_OF_A_WARP:
+    if n <= _cuda.MOST_OF_A_WARP:
         few = name.startswith("smooth") and (n <= SHORT or rows >= MANY_ROWS)
         name, lanes = (f"{name}_short", FEW) if few else (name, COLUMNS)
         return Launch(name, (-(-rows * lanes // BLOCK), 1), (BLOCK, 1))

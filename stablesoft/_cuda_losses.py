@@ -6,12 +6,11 @@ adds; a mean over what only the device can count (labels that are not ignored, o
 
 import math
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 
 from . import _cuda
-from ._cuda import DIMS, Launch
+from ._cuda import DIMS, Launch, Plan
 from ._cuda_kernels import CONCLUDING_THREADS, CROSS_ENTROPY, FOCAL, SIGMOID, SIGMOID_FOCAL
 
 _FLAGS = ("ignores", "ignored", "label_bytes", "weight_single", "weighs", "summed", "counted", "blocks")
@@ -24,16 +23,8 @@ OPTIONS = np.dtype(
 )
 SCRATCH_HEAD, PER_BLOCK = 4, 4  # as there
 MOST_ADDED = 8192  # losses that the block which finishes adds by itself
-MOST_SUMMING = 528  # blocks that leave partial sums: 4 for each multiprocessor of a large device
+MOST_SUMMING = 4 * _cuda.MULTIPROCESSORS  # blocks that leave partial sums
 MOST_ITEMS = 1 << 30  # the exact sum takes no more without a carry
-
-
-class LossPlan(NamedTuple):
-    launches: tuple
-    geometry: np.ndarray
-    options: np.ndarray
-    scratch: int  # doubles
-    cleared: bool = False  # they are 0 at first
 
 
 def quotient(factor, divisor):
@@ -71,16 +62,17 @@ def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubl
 
 def reduced_plan(launches, geometry, dtype, rows, left, **options):
     """A plan from the launches that compute the losses of rows, whose teams leave so many doubles."""
-    launches, blocks = list(launches), 0
+    launches, blocks, takes = list(launches), 0, (0, 1)
     if options["counted"]:
-        launches.insert(0, Launch(f"{CROSS_ENTROPY}_count", (1, 1), (CONCLUDING_THREADS, 1)))
+        launches.insert(0, Launch(f"{CROSS_ENTROPY}_count", (1, 1), (CONCLUDING_THREADS, 1), takes=takes))
     if options["summed"]:
         if rows > MOST_ADDED:
             blocks = min(MOST_SUMMING, -(-rows // MOST_ADDED) * 4)
-            launches.append(Launch(f"{CROSS_ENTROPY}_sum", (blocks, 1), (_cuda.MOST_THREADS, 1)))
-        launches.append(Launch(f"{CROSS_ENTROPY}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1)))
+            launches.append(Launch(f"{CROSS_ENTROPY}_sum", (blocks, 1), (_cuda.MOST_THREADS, 1), takes=takes))
+        finish = Launch(f"{CROSS_ENTROPY}_{dtype}_finish", (1, 1), (_cuda.MOST_THREADS, 1), takes=takes)
+        launches.append(finish)
     scratch = SCRATCH_HEAD + (rows + PER_BLOCK * blocks if options["summed"] else 0) + left
-    return LossPlan(tuple(launches), geometry, _options(blocks=blocks, **options), scratch, left > 0)
+    return Plan(tuple(launches), (geometry, _options(blocks=blocks, **options)), scratch, left > 0)
 
 
 def plan_sigmoid(dtype, shape, steps, aligned, slow_doubles=False, focal=False, **options):
@@ -115,7 +107,7 @@ def plan_sigmoid(dtype, shape, steps, aligned, slow_doubles=False, focal=False, 
     for place, name in ((3, "weight_steps"), (4, "positive_steps")):
         filled[name][: len(dims)] = [dim[place] for dim in dims]
     scratch = SCRATCH_HEAD + (PER_BLOCK + 1) * grid if options["summed"] else 0  # the last one for counts
-    return LossPlan(tuple(launches), geometry, filled, scratch)
+    return Plan(tuple(launches), (geometry, filled), scratch)
 
 
 def _options(factor=1.0, divisor=1.0, **fields):

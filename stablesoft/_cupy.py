@@ -6,8 +6,10 @@ the result and one or a few launches on the current stream; nothing waits for th
 a graph once its kernels have been loaded.
 """
 
+import contextlib
 import functools
 import hashlib
+import importlib
 import os
 import tempfile
 import threading
@@ -29,15 +31,16 @@ _MOST_RATIO = 4  # of the speed of floats to that of doubles, where kernels comp
 _plans: dict = {}
 _modules: dict = {}
 _lock = threading.Lock()
+_HERE = contextlib.nullcontext()
 
 
-class _Call(NamedTuple):
+class Call(NamedTuple):
     """A plan, ready to be launched on one device."""
 
-    launches: tuple  # of (function, grid, block, more arguments)
-    geometry: object
-    keep: object  # the memory that `geometry` points into
-    left: int
+    launches: tuple  # of (function, grid, block, structs, options of the launch)
+    scratch: int
+    cleared: bool
+    keep: object  # the memory that the structs point into
 
 
 def answer(operation, x, axis, *rest, out=None, **options):
@@ -57,35 +60,31 @@ def answer(operation, x, axis, *rest, out=None, **options):
         Where the result goes, None for a new array.
     """
     if operation == "logcumsumexp":
-        return _others()[3].answer(x, axis, out=out, **options)
+        return _door("cumulative").answer(x, axis, out=out, **options)
     if operation not in _cuda_kernels.OPERATIONS:
-        return _others()[0].answer(operation, x, axis, *rest, **options)
+        return _door("losses").answer(operation, x, axis, *rest, **options)
     dtype = _DTYPES.get(x.dtype.char)
     b, keepdims, return_sign = rest if len(rest) == 3 else (None, rest[0] if rest else False, False)
     if dtype is None or x.size == 0 or type(keepdims) is not bool or type(return_sign) is not bool:
         return None
     if b is not None or return_sign:
-        return _others()[2].answer(x, axis, b, keepdims, return_sign, out, **options)
+        return _door("weights").answer(x, axis, b, keepdims, return_sign, out, **options)
     if options and not _plain(**options):
-        return _others()[1].answer(operation, x, axis, keepdims, out, **options)
+        return _door("options").answer(operation, x, axis, keepdims, out, **options)
     axes = _axes(axis, x.ndim)
     if not axes:
         return None
     shape = _reduced(x.shape, axes, keepdims) if operation in _cuda_kernels.REDUCTIONS else x.shape
     if out is not None:
         _check_out(out, x, shape)
-    if runtime.getDevice() == x.data.device_id:
-        return _run(operation, dtype, x, axes, shape, keepdims, out)
-    with x.device:
+    with device_of(x):
         return _run(operation, dtype, x, axes, shape, keepdims, out)
 
 
 @functools.cache
-def _others():
-    """The modules that import this one."""
-    from . import _cupy_cumulative, _cupy_losses, _cupy_options, _cupy_weights
-
-    return _cupy_losses, _cupy_options, _cupy_weights, _cupy_cumulative
+def _door(name):
+    """A module that imports this one."""
+    return importlib.import_module(f"._cupy_{name}", __package__)
 
 
 def _plain(temperature=1.0, floor=None, where=None):
@@ -112,9 +111,7 @@ def answer_elementwise(name, arrays, out=None):
         return None
     if out is not None:
         _check_out(out, first, shape)
-    if runtime.getDevice() == first.data.device_id:
-        return _run_elementwise(name, dtype, arrays, shape, out)
-    with first.device:
+    with device_of(first):
         return _run_elementwise(name, dtype, arrays, shape, out)
 
 
@@ -130,14 +127,13 @@ def _run_elementwise(name, dtype, arrays, shape, out):
     aligned = all(pointer % 16 == 0 for pointer in pointers)
     steps = tuple(x.strides for x in (*arrays, y))
     key = (name, dtype, shape, steps, aligned, y.data.device_id)
-    call = _plans.get(key)
-    if call is None:
-        slow = slow_doubles(y.data.device_id)
-        call = _remember(key, _cuda.plan_elementwise(name, dtype, shape, steps, aligned, slow))
+    call = _plans.get(key) or remember(
+        key, _cuda.plan_elementwise(name, dtype, shape, steps, aligned, slow_doubles(y.data.device_id))
+    )
     if call is None:
         return None
     x, *more, result = pointers
-    launch(call.launches, (x, result, more[0] if more else 0, call.geometry))
+    launch(call, (x, result, more[0] if more else 0))
     return y
 
 
@@ -178,36 +174,48 @@ def _reduced(shape, axes, keepdims):
 def _run(operation, dtype, x, axes, shape, keepdims, out):
     y = out
     if y is None:
-        fortran = shape == x.shape and x.flags.f_contiguous and not x.flags.c_contiguous
-        y = cupy.empty(shape, x.dtype, order="F" if fortran else "C")
+        y = empty_like(x) if shape == x.shape else cupy.empty(shape, x.dtype)
     else:
         x = _apart(x, y)
     pointers = x.data.ptr, y.data.ptr
     aligned = (pointers[0] | pointers[1]) % 16 == 0
     key = (operation, dtype, x.shape, x.strides, axes, keepdims, y.strides, aligned, x.data.device_id)
-    call = _plans.get(key)
-    if call is None:
-        steps_y = _steps(operation, x, axes, keepdims, y)
-        device = x.data.device_id
-        call = _remember(key, _cuda.plan(operation, dtype, x.shape, axes, x.strides, steps_y, aligned,
-                                         slow_doubles(device), multiprocessors(device)))  # fmt: skip
+    device = x.data.device_id
+    call = _plans.get(key) or remember(
+        key, _cuda.plan(operation, dtype, x.shape, axes, x.strides, _steps(operation, x, axes, keepdims, y), aligned,
+                        slow_doubles(device), multiprocessors(device))
+    )  # fmt: skip
     if call is None:
         return None
-    left = cupy.zeros(call.left, "d") if call.left else None
-    launch(call.launches, (*pointers, 0 if left is None else left.data.ptr, call.geometry))
+    scratch = scratch_of(call)
+    launch(call, (*pointers, pointer_to(scratch)))
     return y
 
 
-def launch(launches, arguments):
-    """What `prepared` made of launches, on the current stream."""
-    for function, grid, block, more in launches:
-        function(grid, block, arguments, **more)
+def device_of(x):
+    """The context in which x's device is the current one."""
+    return _HERE if runtime.getDevice() == x.data.device_id else x.device
 
 
-def prepared(launches):
-    """Launches of the current device."""
-    together = {False: {}, True: {"enable_cooperative_groups": True}}
-    return tuple((_function(one.kernel), one.grid, one.block, together[one.together]) for one in launches)
+def empty_like(x):
+    """In Fortran order where x is, else in C order."""
+    fortran = x.flags.f_contiguous and not x.flags.c_contiguous
+    return cupy.empty(x.shape, x.dtype, order="F" if fortran else "C")
+
+
+def pointer_to(array):
+    return 0 if array is None else array.data.ptr
+
+
+def scratch_of(call):
+    """The memory for what its launches leave, or None."""
+    return (cupy.zeros if call.cleared else cupy.empty)(call.scratch, "d") if call.scratch else None
+
+
+def launch(call, pointers):
+    """Its launches, on the current stream."""
+    for function, grid, block, structs, options in call.launches:
+        function(grid, block, (*pointers, *structs), **options)
 
 
 @functools.cache
@@ -231,16 +239,18 @@ def _steps(operation, x, axes, keepdims, y):
     return tuple(0 if i in axes else next(steps) for i in range(x.ndim))
 
 
-def _remember(key, plan):
+def remember(key, plan):
+    """The call of a plan on the current device, kept under a key. None without a plan."""
     if plan is None:
         return None
-    return _keep(key, _Call(prepared(plan.launches), CNumpyArray(plan.geometry), plan.geometry, plan.left))
-
-
-def _keep(key, call):
+    launches = tuple(
+        (_function(one.kernel), one.grid, one.block, tuple(map(CNumpyArray, plan.taken_by(one))),
+         {"enable_cooperative_groups": True} if one.together else {})
+        for one in plan.launches
+    )  # fmt: skip
     if len(_plans) >= _MOST_PLANS:
         _plans.clear()
-    _plans[key] = call
+    _plans[key] = call = Call(launches, plan.scratch, plan.cleared, plan.structs)
     return call
 
 

@@ -1,9 +1,8 @@
 """logcumsumexp of CuPy arrays: NumPy's bits."""
 
 import cupy
-from cupy.cuda.function import CNumpyArray
 
-from . import _cuda_options, _cupy, _cupy_options
+from . import _cuda_options, _cupy
 
 
 def answer(x, axis, *, reverse=False, exclusive=False, out=None):
@@ -14,30 +13,24 @@ def answer(x, axis, *, reverse=False, exclusive=False, out=None):
         return None
     if out is not None:
         _cupy._check_out(out, x, x.shape)
-    with _cupy_options._device_of(x):
+    with _cupy.device_of(x):
         return _run(x, axis % x.ndim, reverse, exclusive, out)
 
 
 def _run(x, axis, reverse, exclusive, out):
     shared = out is not None and cupy.may_share_memory(x, out)
-    y = out
-    if out is None or shared:
-        fortran = x.flags.f_contiguous and not x.flags.c_contiguous
-        y = cupy.empty(x.shape, x.dtype, order="F" if fortran else "C")
+    y = _cupy.empty_like(x) if out is None or shared else out
     key = ("logcumsumexp", x.dtype.char, x.shape, x.strides, axis, reverse, exclusive, y.strides, x.data.device_id)
     call = _cupy._plans.get(key)
     if call is None:
         turned = [-1 if reverse and i == axis else 1 for i in range(x.ndim)]
         steps = [tuple(step * sign for step, sign in zip(one.strides, turned)) for one in (x, y)]
         plan = _cuda_options.plan_cumulative(_cupy._DTYPES[x.dtype.char], x.shape, axis, *steps, exclusive)
-        if plan is None:
-            return None
-        launches = [(_cupy._function(one.kernel), one.grid, one.block) for one in plan.launches]
-        call = _cupy._keep(key, (launches, CNumpyArray(plan.geometry), plan))
-    launches, geometry, _ = call
+        call = _cupy.remember(key, plan)
+    if call is None:
+        return None
     last = x.shape[axis] - 1 if reverse else 0  # where the row begins
-    for function, grid, block in launches:
-        function(grid, block, (*(one.data.ptr + last * one.strides[axis] for one in (x, y)), 0, geometry))
+    _cupy.launch(call, (*(one.data.ptr + last * one.strides[axis] for one in (x, y)), 0))
     if shared:
         cupy.copyto(out, y)
         y = out

@@ -4,13 +4,10 @@ A temperature or a floor has a kernel of its own. `where` alone does not: what d
 the usual kernels, and gets its own result after them, in two more launches. The bits are NumPy's in both cases.
 """
 
-import contextlib
 import math
 
 import cupy
 import numpy as np
-from cupy.cuda import runtime
-from cupy.cuda.function import CNumpyArray
 
 from . import _cuda_options, _cupy, _cupy_weights
 
@@ -19,7 +16,7 @@ _ABSENT = {"softmax": 0.0, "log_softmax": -math.inf}
 
 def answer(operation, x, axis, keepdims, out, *, temperature=1.0, floor=None, where=None):
     """The result, or None for the definition to compute it; the arguments as in _cupy.answer."""
-    if where is not None and not _fits(where, x, "?"):
+    if where is not None and not fits(where, x, "?"):
         return None
     if temperature == 1 and floor is None:
         return None if where is None else _answer_where(operation, x, axis, keepdims, out, where)
@@ -31,16 +28,11 @@ def answer(operation, x, axis, keepdims, out, *, temperature=1.0, floor=None, wh
         return None
     if out is not None:
         _cupy._check_out(out, x, x.shape)
-    with _device_of(x):
+    with _cupy.device_of(x):
         return _run(operation, x, axes, out, float(temperature), 0.0 if floor is None else float(floor), where)
 
 
-def _device_of(x):
-    """The context in which x's device is the current one."""
-    return contextlib.nullcontext() if runtime.getDevice() == x.data.device_id else x.device
-
-
-def _fits(other, x, kind):
+def fits(other, x, kind):
     """Whether a mask, or weights, can be spread over x as the kernels want it: an array of this type code."""
     if type(other) is not cupy.ndarray or other.dtype.char != kind or other.data.device_id != x.data.device_id:
         return False
@@ -53,7 +45,7 @@ def _fits(other, x, kind):
 def _answer_where(operation, x, axis, keepdims, out, where):
     if operation == "logmeanexp":  # each row has a count of its own
         return _cupy_weights.reduce(operation, x, axis, keepdims, out, None, where)
-    with _device_of(x):
+    with _cupy.device_of(x):
         taken = cupy.where(where, x, x.dtype.type(-math.inf))
         if operation not in _ABSENT:
             return _cupy.answer(operation, taken, axis, keepdims, out=out)
@@ -72,22 +64,18 @@ def _answer_where(operation, x, axis, keepdims, out, where):
 def _run(operation, x, axes, out, temperature, floor, where):
     y = out
     if y is None:
-        fortran = x.flags.f_contiguous and not x.flags.c_contiguous
-        y = cupy.empty(x.shape, x.dtype, order="F" if fortran else "C")
+        y = _cupy.empty_like(x)
     else:
         x = _cupy._apart(x, y)
     if where is not None:
         where = where if where.shape == x.shape else cupy.broadcast_to(where, x.shape)
     steps = None if where is None else where.strides
     key = (operation, x.dtype.char, x.shape, x.strides, axes, y.strides, steps, temperature, floor, x.data.device_id)
-    call = _cupy._plans.get(key)
+    call = _cupy._plans.get(key) or _cupy.remember(
+        key, _cuda_options.plan_options(operation, _cupy._DTYPES[x.dtype.char], x.shape, axes, x.strides, y.strides,
+                                        steps, temperature, floor)
+    )  # fmt: skip
     if call is None:
-        dtype = _cupy._DTYPES[x.dtype.char]
-        plan = _cuda_options.plan_options(operation, dtype, x.shape, axes, x.strides, y.strides, steps, temperature,
-                                          floor)  # fmt: skip
-        if plan is None:
-            return None
-        call = _cupy._keep(key, (_cupy.prepared(plan.launches), *map(CNumpyArray, plan.geometry), plan.geometry))
-    launches, geometry, options, _ = call
-    _cupy.launch(launches, (x.data.ptr, y.data.ptr, 0 if where is None else where.data.ptr, geometry, options))
+        return None
+    _cupy.launch(call, tuple(map(_cupy.pointer_to, (x, y, where))))
     return y

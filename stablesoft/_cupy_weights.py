@@ -3,7 +3,6 @@
 import math
 
 import cupy
-from cupy.cuda.function import CNumpyArray
 
 from . import _cuda_options, _cupy, _cupy_options
 
@@ -13,16 +12,16 @@ def answer(x, axis, b, keepdims, return_sign, out, *, where=None):
     if b is None:
         value = _cupy.answer("logsumexp", x, axis, None, keepdims, False, out=out, where=where)
         return None if value is None else (value, _sign_of(value))
-    if not _cupy_options._fits(b, x, x.dtype.char):
+    if not _cupy_options.fits(b, x, x.dtype.char):
         return None
-    if where is not None and not _cupy_options._fits(where, x, "?"):
+    if where is not None and not _cupy_options.fits(where, x, "?"):
         return None
     return reduce("logsumexp", x, axis, keepdims, out, b, where, return_sign)
 
 
 def _sign_of(value):
     """Of a sum of exponentials, by its logarithm."""
-    with _cupy_options._device_of(value):
+    with _cupy.device_of(value):
         return cupy.where(cupy.isnan(value), value, cupy.greater(value, -math.inf))
 
 
@@ -34,7 +33,7 @@ def reduce(operation, x, axis, keepdims, out, b, where, return_sign=False):
     shape = _cupy._reduced(x.shape, axes, keepdims)
     if out is not None:
         _cupy._check_out(out, x, shape)
-    with _cupy_options._device_of(x):
+    with _cupy.device_of(x):
         return _run(operation, x, axes, shape, keepdims, out, b, where, return_sign)
 
 
@@ -46,20 +45,14 @@ def _run(operation, x, axes, shape, keepdims, out, b, where, return_sign):
     b, where = (one if one is None or one.shape == x.shape else cupy.broadcast_to(one, x.shape) for one in (b, where))
     steps = [None if one is None else one.strides for one in (b, where)]
     key = ("taken", operation, x.dtype.char, x.shape, x.strides, axes, keepdims, y.strides, *steps, x.data.device_id)
-    call = _cupy._plans.get(key)
+    call = _cupy._plans.get(key) or _cupy.remember(
+        key, _cuda_options.plan_taken(b is not None, _cupy._DTYPES[x.dtype.char], x.shape, axes, x.strides,
+                                      _cupy._steps(operation, x, axes, keepdims, y), *steps)
+    )  # fmt: skip
     if call is None:
-        plan = _cuda_options.plan_taken(b is not None, _cupy._DTYPES[x.dtype.char], x.shape, axes, x.strides,
-                                        _cupy._steps(operation, x, axes, keepdims, y), *steps)  # fmt: skip
-        if plan is None:
-            return None
-        launches = [(_cupy._function(one.kernel), one.grid, one.block, CNumpyArray(plan.taken[i : i + 1]))
-                    for i, one in enumerate(plan.launches)]  # fmt: skip
-        call = _cupy._keep(key, (launches, CNumpyArray(plan.geometry), plan))
-    launches, geometry, plan = call
-    scratch = cupy.empty(plan.scratch, "d") if plan.scratch else None
-    pointers = [0 if one is None else one.data.ptr for one in (x, y, b, where, sign, scratch)]
-    for function, grid, block, taken in launches:
-        function(grid, block, (*pointers, geometry, taken))
+        return None
+    scratch = _cupy.scratch_of(call)
+    _cupy.launch(call, tuple(map(_cupy.pointer_to, (x, y, b, where, sign, scratch))))
     if shared:
         cupy.copyto(out, y)
         y = out

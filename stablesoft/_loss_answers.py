@@ -66,19 +66,14 @@ def _answer_softmax(xp, x, axis, labels, targets, *, ignored, reduction, return_
         wide = None if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
         result = _native.softmax_loss(x, axis, *kernel_labels(labels, ignored), targets, wide, smoothing, z_loss, gamma,
                                       factor, divisor, cap, reduction, weighs, return_grad)  # fmt: skip
-    elif is_cupy_namespace(xp) and gamma == 0.0 and (smoothing or labels is None):
-        from . import _cupy_dense  # imports CuPy
-
-        result = _cupy_dense.cross_entropy(x, targets if labels is None else labels, axis, weight=weight,
-                                           ignored=ignored, smoothing=smoothing, z_loss=z_loss, reduction=reduction,
-                                           return_grad=return_grad, weighs=weighs, factor=factor, divisor=divisor,
-                                           cap=cap, name=name, given=given)  # fmt: skip
-    elif is_cupy_namespace(xp) and labels is not None and smoothing == 0.0:
+    elif is_cupy_namespace(xp):
         from . import _cupy_losses  # imports CuPy
 
-        result = _cupy_losses.cross_entropy(x, labels, axis, weight=weight, ignored=ignored, z_loss=z_loss,
-                                            reduction=reduction, return_grad=return_grad, weighs=weighs, factor=factor,
-                                            divisor=divisor, cap=cap, gamma=gamma, name=name, given=given)  # fmt: skip
+        result = _cupy_losses.cross_entropy(
+            x, targets if labels is None else labels, axis, weight=weight, ignored=ignored, smoothing=smoothing,
+            z_loss=z_loss, gamma=gamma, reduction=reduction, return_grad=return_grad, weighs=weighs, factor=factor,
+            divisor=divisor, cap=cap, name=name, given=given,
+        )  # fmt: skip
     if result is None and labels is not None:
         check_labels(xp, labels, x.shape[axis], ignored, name, given)
     if result is None:

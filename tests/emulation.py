@@ -35,9 +35,25 @@ def compiled(folder, names, *flags, unit="emulate.cpp"):
     return ctypes.CDLL(str(shared))
 
 
-def set_together(library, together):
-    """Whether all blocks of the launches that follow run at once."""
+# Ends of the names of kernels that are launched before or after those of the rows.
+AROUND = ("_ladder", "_anew", "_finish", "_count", "cross_entropy_sum")
+
+
+def run_plan(library, plan, arrays, wanted=""):
+    """All launches of a plan, with the arrays, or None, to which the kernels point; `wanted` is part of their names."""
+    for one in plan.launches:
+        assert wanted in one.kernel or one.kernel.endswith(AROUND), one.kernel
+        launch(library, one.kernel, one.grid, one.block, one.together, (*arrays, *plan.taken_by(one)))
+
+
+def launch(library, kernel, grid, block, together, arguments):
+    """One launch; the arguments are arrays, or None, or addresses."""
+    known = _cuda_kernels.kernels()[kernel]
+    assert block[0] * block[1] <= known.threads, kernel
+    kind = known.macro.removeprefix("SS").removesuffix("_KERNEL").lower()  # "", "_loss" and so on, as in emulate.cpp
     ctypes.c_int.in_dll(library, "together").value = together
+    addresses = [one.ctypes.data if hasattr(one, "ctypes") else one for one in arguments]
+    getattr(library, f"launch{kind}")(getattr(library, kernel), *grid, *block, *map(ctypes.c_void_p, addresses))
 
 
 def aligned(shape, dtype, order="C"):

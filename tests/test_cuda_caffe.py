@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_cuda_losses import KINDS, launch, scratch_of
+from test_cuda_losses import KINDS, run_loss
 from test_reproducibility import assert_same_bits
 
 from emulation import EMULATED, aligned, values
@@ -24,7 +24,7 @@ def sigmoid(library, x, t, ignored, normalization, *, grad=True, loss_weight=1.0
         x.dtype.name, x.shape, steps, starts_right, summed=True, counted=divisor is None, least=least, most=most,
         factor=loss_weight, divisor=divisor(x.size) if divisor else float(x.size),
     )  # fmt: skip
-    launch(library, plan, x, y, scratch_of(plan), (t, None, None, value))
+    run_loss(library, plan, x, y, t, None, None, value)
     return value, y
 
 

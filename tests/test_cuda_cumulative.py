@@ -1,6 +1,5 @@
 """The CUDA kernels of logcumsumexp, run on the CPU by tests/cuda/emulate.h: NumPy's bits."""
 
-import ctypes
 import math
 
 import numpy as np
@@ -10,7 +9,7 @@ from test_reproducibility import assert_same_bits, hard_matrix
 
 import stablesoft
 from cases import NEAR_ONE_PAIRS, rows
-from emulation import EMULATED, aligned, compiled, tiled
+from emulation import EMULATED, aligned, compiled, run_plan, tiled
 from stablesoft import _cuda_kernels, _cuda_options
 
 pytestmark = EMULATED
@@ -27,9 +26,7 @@ def run(library, x, axis, reverse=False, exclusive=False):
     y = aligned(x.shape, x.dtype)
     ends = [array[(*[slice(None)] * axis, slice(None, None, -1 if reverse else 1))] for array in (x, y)]
     plan = _cuda_options.plan_cumulative(x.dtype.name, x.shape, axis, ends[0].strides, ends[1].strides, exclusive)
-    pointers = [ctypes.c_void_p(None if one is None else one.ctypes.data) for one in (*ends, None, plan.geometry)]
-    for one in plan.launches:
-        library.launch(getattr(library, one.kernel), *one.grid, *one.block, *pointers)
+    run_plan(library, plan, (*ends, None))
     return y
 
 

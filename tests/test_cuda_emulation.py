@@ -1,7 +1,5 @@
 """The CUDA kernels, run on the CPU by tests/cuda/emulate.h: NumPy's bits, without a GPU."""
 
-import ctypes
-
 import numpy as np
 import pytest
 from test_near_zero import tiny_rows
@@ -9,7 +7,7 @@ from test_reproducibility import assert_same_bits, hard_matrix, layouts
 
 import stablesoft
 from cases import rows
-from emulation import EMULATED, OPERATIONS, aligned, compiled, set_together, tiled, values
+from emulation import EMULATED, OPERATIONS, aligned, compiled, run_plan, tiled, values
 from stablesoft import _cuda, _cuda_kernels
 
 pytestmark = EMULATED
@@ -23,7 +21,7 @@ def doubtful(tmp_path_factory):
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
 
 
-def run(library, operation, x, axis, y=None, wanted=None, slow_doubles=False):
+def run(library, operation, x, axis, y=None, wanted="", slow_doubles=False):
     """The operation over one axis or several, as _cupy.py launches it; `wanted` is part of the names of the kernels."""
     axes = tuple(i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
     reduces = operation in _cuda_kernels.REDUCTIONS
@@ -33,15 +31,7 @@ def run(library, operation, x, axis, y=None, wanted=None, slow_doubles=False):
     steps_y = tuple(0 if reduces and i in axes else next(steps) for i in range(x.ndim))
     starts_right = x.ctypes.data % 16 == 0 and y.ctypes.data % 16 == 0
     plan = _cuda.plan(operation, x.dtype.name, x.shape, axes, x.strides, steps_y, starts_right, slow_doubles)
-    left = np.zeros(plan.left)
-    for kernel, grid, block, together in plan.launches:
-        set_together(library, together)
-        assert wanted is None or wanted in kernel or kernel.endswith("ladder"), kernel
-        assert block[0] * block[1] <= _cuda_kernels.kernels()[kernel].threads
-        library.launch(
-            getattr(library, kernel), *grid, *block, ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data),
-            ctypes.c_void_p(left.ctypes.data), ctypes.c_void_p(plan.geometry.ctypes.data),
-        )  # fmt: skip
+    run_plan(library, plan, (x, y, np.zeros(plan.scratch)), wanted)
     return y
 
 
@@ -199,11 +189,7 @@ def run_elementwise(library, name, arrays, y=None, slow_doubles=False):
     starts_right = all(x.ctypes.data % 16 == 0 for x in everything)
     steps = tuple(x.strides for x in everything)
     plan = _cuda.plan_elementwise(name, y.dtype.name, shape, steps, starts_right, slow_doubles)
-    ((kernel, grid, block, _),) = plan.launches
-    set_together(library, 0)
-    x, *second, result = (ctypes.c_void_p(x.ctypes.data) for x in everything)
-    geometry = ctypes.c_void_p(plan.geometry.ctypes.data)
-    library.launch(getattr(library, kernel), *grid, *block, x, result, second[0] if second else None, geometry)
+    run_plan(library, plan, (arrays[0], y, arrays[1] if len(arrays) > 1 else None))
     return y
 
 

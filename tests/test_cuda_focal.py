@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_cuda_losses import KINDS, REDUCTIONS, launch, scratch_of
+from test_cuda_losses import KINDS, REDUCTIONS, run_loss
 from test_reproducibility import assert_same_bits
 
 import stablesoft
@@ -30,7 +30,7 @@ def softmax(library, x, labels, axis, *, gamma=2.0, alpha=None, ignore_index=Non
         summed=reduction != "none", counted=reduction == "mean" and ignore_index is not None,
         divisor=float(labels.size) if reduction == "mean" else 1.0,
     )  # fmt: skip
-    launch(library, plan, x, y, scratch_of(plan), (np.ascontiguousarray(labels), weight, None, value))
+    run_loss(library, plan, x, y, np.ascontiguousarray(labels), weight, None, value)
     return value, y, [one.kernel for one in plan.launches]
 
 
@@ -136,7 +136,7 @@ def sigmoid(library, x, t, *, gamma=2.0, alpha=None, reduction="mean", grad=True
         gamma=gamma, alpha=np.nan if alpha is None else alpha, summed=reduction != "none",
         divisor=float(x.size) if reduction == "mean" else 1.0,
     )  # fmt: skip
-    launch(library, plan, x, y, scratch_of(plan), (t, None, None, value))
+    run_loss(library, plan, x, y, t, None, None, value)
     return value, y
 
 

@@ -1,6 +1,5 @@
 """The CUDA kernels of the losses, run on the CPU by tests/cuda/emulate.h: NumPy's bits, without a GPU."""
 
-import ctypes
 import functools
 
 import numpy as np
@@ -9,37 +8,22 @@ from test_reproducibility import assert_same_bits
 
 import stablesoft
 from cases import rows
-from emulation import EMULATED, aligned, compiled, set_together, tiled, values
+from emulation import EMULATED, aligned, compiled, run_plan, tiled, values
 from loss_cases import labels_of
 from stablesoft import _cuda, _cuda_kernels, _cuda_losses
 
 pytestmark = EMULATED
 REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 KINDS = pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
-AROUND = ("_anew", "_finish", "_count", "cross_entropy_sum")  # kernels before and after those that sum rows
 
 
-def pointer(array):
-    return ctypes.c_void_p(None if array is None else array.ctypes.data)
-
-
-def scratch_of(plan):
-    return np.full(plan.scratch, 0.0 if plan.cleared else np.nan)
-
-
-def launch(library, plan, x, y, scratch, operands, wanted=None):
-    for kernel, grid, block, together in plan.launches:
-        set_together(library, together)
-        assert wanted is None or wanted in kernel or kernel.endswith(AROUND), kernel
-        assert block[0] * block[1] <= _cuda_kernels.kernels()[kernel].threads
-        library.launch_loss(
-            getattr(library, kernel), *grid, *block, pointer(x), pointer(y), pointer(plan.geometry),
-            pointer(plan.options), pointer(scratch), *map(pointer, operands),
-        )  # fmt: skip
+def run_loss(library, plan, x, y, *operands, wanted=""):
+    """`operands`: labels or targets, weights, what pos_weight or probabilities are, value."""
+    run_plan(library, plan, (x, y, np.full(plan.scratch, 0.0 if plan.cleared else np.nan), *operands), wanted)
 
 
 def cross_entropy(library, x, labels, axis, *, weight=None, ignore_index=None, z_loss=0.0, reduction="mean", grad=True,
-                  wanted=None):  # fmt: skip
+                  wanted=""):  # fmt: skip
     """Loss and gradient, as _cupy_losses.py launches them."""
     labels = np.ascontiguousarray(labels)
     y = aligned(x.shape, x.dtype) if grad else None
@@ -54,7 +38,7 @@ def cross_entropy(library, x, labels, axis, *, weight=None, ignore_index=None, z
         weight_single=weight is not None and weight.itemsize == 4, summed=reduction != "none", counted=counted,
         divisor=float(labels.size) if reduction == "mean" else 1.0,
     )  # fmt: skip
-    launch(library, plan, x, y, scratch_of(plan), (labels, weight, None, value), wanted)
+    run_loss(library, plan, x, y, labels, weight, None, value, wanted=wanted)
     return value, y
 
 
@@ -63,7 +47,7 @@ def expected(x, labels, axis, *, grad=True, **options):
     return stablesoft.softmax_cross_entropy(x, labels, axis, return_grad=grad, **options)
 
 
-def check(library, x, labels, axis, what, wanted=None, **options):
+def check(library, x, labels, axis, what, wanted="", **options):
     loss, gradient = cross_entropy(library, x, labels, axis, wanted=wanted, **options)
     want, slope = expected(x, labels, axis, **options)
     assert_same_bits(loss, np.asarray(want), f"{what}: loss")
@@ -263,7 +247,7 @@ def sigmoid_cross_entropy(library, x, targets, *, weight=None, pos_weight=None, 
         all(one is None or one.ctypes.data % 16 == 0 for one in everything), summed=reduction != "none",
         divisor=float(x.size) if reduction == "mean" else 1.0,
     )  # fmt: skip
-    launch(library, plan, x, y, np.full(plan.scratch, np.nan), (targets, weight, pos_weight, value))
+    run_loss(library, plan, x, y, targets, weight, pos_weight, value)
     return value, y
 
 

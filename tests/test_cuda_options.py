@@ -1,15 +1,13 @@
 """The CUDA kernels for a temperature, a floor and a mask, run on the CPU by tests/cuda/emulate.h: NumPy's bits."""
 
-import ctypes
-
 import numpy as np
 import pytest
 from test_reproducibility import assert_same_bits
 
 import stablesoft
 from cases import rows
-from emulation import EMULATED, aligned, set_together, tiled
-from stablesoft import _cuda_options
+from emulation import EMULATED, aligned, run_plan, tiled
+from stablesoft import _cuda, _cuda_options
 
 pytestmark = EMULATED
 OPERATIONS = pytest.mark.parametrize("operation", ["softmax", "log_softmax"])
@@ -23,11 +21,8 @@ def run(library, operation, x, axis, where=None, temperature=1.0, floor=None, y=
     mask = None if where is None else np.broadcast_to(where, x.shape)
     steps = None if mask is None else mask.strides
     plan = _cuda_options.plan_options(operation, x.dtype.name, x.shape, axes, x.strides, y.strides, steps, temperature,
-                              floor or 0.0)  # fmt: skip
-    ((kernel, grid, block, _),) = plan.launches
-    set_together(library, 0)
-    pointers = [ctypes.c_void_p(None if one is None else one.ctypes.data) for one in (x, y, mask, *plan.geometry)]
-    library.launch_options(getattr(library, kernel), *grid, *block, *pointers)
+                                      floor or 0.0)  # fmt: skip
+    run_plan(library, plan, (x, y, mask))
     return y
 
 
@@ -54,9 +49,12 @@ def test_named_rows(emulation, operation, dtype):
 
 
 @OPERATIONS
-@pytest.mark.parametrize("n", [1, 7, 33, 1100])
+@pytest.mark.parametrize("n", [1, 7, 33, 150])
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
-def test_hard_rows(emulation, operation, n, kind):
+def test_hard_rows(emulation, operation, n, kind, monkeypatch):
+    """A warp to a row, and of the longest a block."""
+    monkeypatch.setattr(_cuda, "MOST_OF_A_WARP", 100)
+    monkeypatch.setattr(_cuda, "MOST_THREADS", 64)
     x = tiled(kind, 60, n)
     random = np.random.default_rng(n)
     for options in options_of(operation)[::2]:
@@ -76,7 +74,9 @@ def test_axes(emulation, operation, dtype, axis):
 
 
 @OPERATIONS
-def test_in_place(emulation, operation, dtype):
-    x = tiled(dtype, 30, 300)
+@pytest.mark.parametrize(("outer", "n"), [(30, 300), (3, 1100)])
+def test_in_place(emulation, operation, dtype, outer, n):
+    """Also by a block as large as on a device."""
+    x = tiled(dtype, outer, n)
     want = getattr(stablesoft, operation)(x, axis=1, temperature=0.3)
     assert_same_bits(run(emulation, operation, x, 1, temperature=0.3, y=x), want, operation)

@@ -21,7 +21,7 @@ def test_plans(operation, kind, multiprocessors):
         steps = shape[1] * size, size
         steps_y = tuple(0 if operation == "logsumexp" and i == axis else step for i, step in enumerate(steps))
         plan = _cuda.plan(operation, kind, shape, (axis,), steps, steps_y, True, multiprocessors=multiprocessors)
-        first, g = plan.launches[0], plan.geometry
+        first, g = plan.launches[0], plan.structs[0]
         if not g["parts"]:
             assert not first.together
             continue
@@ -31,7 +31,7 @@ def test_plans(operation, kind, multiprocessors):
         teams, left = divmod(first.grid[0], members)
         assert left == 0
         assert g["share"] * (members - 1) < g["n"] <= g["share"] * members
-        assert plan.left >= teams * members * width * _cuda.PER_PART
+        assert plan.scratch >= teams * members * width * _cuda.PER_PART
         assert g["emptied"] * 64 * height >= g["share"]
         assert first.together == (operation == "softmax")
         if not first.together:

@@ -2,8 +2,6 @@
 tests/cuda/emulate.h: NumPy's bits.
 """
 
-import ctypes
-
 import numpy as np
 import pytest
 from test_near_zero import tiny_rows
@@ -11,8 +9,8 @@ from test_reproducibility import assert_same_bits
 
 import stablesoft
 from cases import rows
-from emulation import EMULATED, aligned, set_together, tiled
-from stablesoft import _cuda, _cuda_kernels, _cuda_options
+from emulation import EMULATED, aligned, run_plan, tiled
+from stablesoft import _cuda, _cuda_options
 
 pytestmark = EMULATED
 KINDS = pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
@@ -28,15 +26,7 @@ def run(library, x, axis, b=None, where=None, signed=True, wanted=""):
     b, mask = (None if one is None else np.broadcast_to(one, x.shape) for one in (b, where))
     steps = (None if one is None else one.strides for one in (b, mask))
     plan = _cuda_options.plan_taken(b is not None, x.dtype.name, x.shape, axes, x.strides, steps_y, *steps)
-    scratch = np.full(plan.scratch, np.nan)
-    pointers = [ctypes.c_void_p(None if one is None else one.ctypes.data) for one in (x, y, b, mask, sign, scratch)]
-    pointers.append(ctypes.c_void_p(plan.geometry.ctypes.data))
-    set_together(library, 0)
-    for i, one in enumerate(plan.launches):
-        assert wanted in one.kernel or one.kernel.endswith("ladder"), one
-        assert one.block[0] * one.block[1] <= _cuda_kernels.kernels()[one.kernel].threads
-        taken = ctypes.c_void_p(plan.taken[i : i + 1].ctypes.data)
-        library.launch_taken(getattr(library, one.kernel), *one.grid, *one.block, *pointers, taken)
+    run_plan(library, plan, (x, y, b, mask, sign, np.full(plan.scratch, np.nan)), wanted)
     return y, sign
 
 
@@ -105,12 +95,13 @@ def test_hard_rows(emulation, kind, n):
 @pytest.mark.parametrize("least", [4096, 64])
 def test_long_rows(emulation, dtype, least, monkeypatch):
     """A block to a row, and rows that several blocks share."""
-    monkeypatch.setattr(_cuda, "MOST_WARP_OPTIONS", 50)
+    monkeypatch.setattr(_cuda, "MOST_OF_A_WARP", 50)
+    monkeypatch.setattr(_cuda, "MOST_THREADS", 64)
     monkeypatch.setattr(_cuda, "LEAST_SHARE", least)
-    x = tiled(dtype, 60, 300)
+    x = tiled(dtype, 60, 150)
     b, where = weights(dtype, x.shape), np.random.default_rng(3).random(x.shape) < 0.5
     for array, mass, mask, axis in ((x, b, where, 1), (x.T.copy(), b.T, where.T, 0)):
-        wanted = "columns" if axis == 0 and least > 300 else "long"
+        wanted = "columns" if axis == 0 and least > 150 else "long"
         check_weighted(emulation, array, axis, mass, least, wanted=wanted)
         check_weighted(emulation, array, axis, mass, least, where=mask, wanted=wanted)
         check_mean(emulation, array, axis, mask, least, wanted=wanted)

@@ -11,7 +11,7 @@ cupy = pytest.importorskip("cupy", reason="CuPy is not installed (make test-cuda
 from test_reproducibility import assert_same_bits  # noqa: E402
 
 import stablesoft  # noqa: E402
-from emulation import EMULATED, OPERATIONS, aligned, set_together  # noqa: E402
+from emulation import EMULATED, OPERATIONS, aligned, launch  # noqa: E402
 from stablesoft import _cuda_kernels, _cupy, _cupy_losses, caffe  # noqa: E402
 
 pytestmark = [pytest.mark.cuda, *EMULATED]
@@ -38,14 +38,12 @@ class Launches:
         self.library, self.made = library, []
 
     def __call__(self, name):
-        def launch(grid, block, arguments, enable_cooperative_groups=False):
-            set_together(self.library, enable_cooperative_groups)
-            kind = {4: "", 5: "_options", 8: "_taken", 9: "_loss", 10: "_dense"}[len(arguments)]
+        def run(grid, block, arguments, enable_cooperative_groups=False):
             self.made.append(name)
-            pointers = [ctypes.c_void_p(one if isinstance(one, int) else one.ptr) for one in arguments]
-            getattr(self.library, "launch" + kind)(getattr(self.library, name), *grid, *block, *pointers)
+            addresses = [one if isinstance(one, int) else one.ptr for one in arguments]
+            launch(self.library, name, grid, block, enable_cooperative_groups, addresses)
 
-        return launch
+        return run
 
 
 @pytest.fixture

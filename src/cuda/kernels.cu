@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
-   CUDA kernels over the arithmetic of the C kernels: the same headers, so the same bits. stablesoft/_cuda_kernels.py appends
-   one line for each kernel that is wanted, SS_KERNEL(name, threads, blocks, body), and says which calls it serves.
+   CUDA kernels over the arithmetic of the C kernels: the same headers, so the same bits. stablesoft/_cuda_kernels.py
+   appends one line for each kernel that is wanted, SS_KERNEL(name, threads, blocks, body) or one of its like.
    Compiled with every function on the device by default, without contraction and without flushing subnormals. */
 #ifdef __CUDACC_RTC__
 #include "cuda/nvrtc.h"
@@ -38,8 +38,7 @@
 #include "cuda/rows.cuh"
 
 /* threads: the most of a block. blocks: the fewest that shall run at once on a multiprocessor, which bounds the
-   registers. x and y: the arrays. more: what teams leave
-   of the rows that they share, or a second argument. */
+   registers. x and y: the arrays. more: what teams leave of the rows that they share, or a second argument. */
 #define SS_KERNEL(name, threads, blocks, body) \
     extern "C" __global__ void __launch_bounds__(threads, blocks) \
         name(const char *x, char *y, void *more, const __grid_constant__ ss_geometry g) \
@@ -50,8 +49,8 @@
 /* A loss: x are the logits, y the gradient or NULL. */
 #define SS_LOSS_KERNEL(name, threads, blocks, body) \
     extern "C" __global__ void __launch_bounds__(threads, blocks) \
-        name(const char *x, char *y, const __grid_constant__ ss_geometry g, const __grid_constant__ ss_loss_options o, \
-             double *scratch, const char *labels, const char *weights, const char *positives, char *value) \
+        name(const char *x, char *y, double *scratch, const char *labels, const char *weights, const char *positives, \
+             char *value, const __grid_constant__ ss_geometry g, const __grid_constant__ ss_loss_options o) \
     { \
         const ss_loss_arrays a = {scratch, labels, weights, positives, value}; \
         body; \
@@ -77,9 +76,9 @@
 /* A loss with a probability for every class: `positives` are those that were given. */
 #define SS_DENSE_KERNEL(name, threads, blocks, body) \
     extern "C" __global__ void __launch_bounds__(threads, blocks) \
-        name(const char *x, char *y, const __grid_constant__ ss_geometry g, const __grid_constant__ ss_loss_options o, \
-             const __grid_constant__ ss_dense_options d, double *scratch, const char *labels, const char *weights, \
-             const char *positives, char *value) \
+        name(const char *x, char *y, double *scratch, const char *labels, const char *weights, const char *positives, \
+             char *value, const __grid_constant__ ss_geometry g, const __grid_constant__ ss_loss_options o, \
+             const __grid_constant__ ss_dense_options d) \
     { \
         const ss_loss_arrays a = {scratch, labels, weights, positives, value}; \
         body; \

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include <functional>
+
 #define __CUDACC__ 1
 #define __global__
 #define __shared__ static
@@ -75,7 +77,7 @@ static char *stacks;
 static ucontext_t outside;
 static jmp_buf scheduler;
 static int current;
-static void (*body_of_block)(void);
+static std::function<void()> body_of_block;
 static unsigned threads_of_block;
 
 static unsigned long long heard[MOST_THREADS];
