@@ -19,7 +19,7 @@ def answer(x, axis, *, reverse=False, exclusive=False, out=None):
 
 
 def _run(x, axis, reverse, exclusive, out):
-    shared = out is not None and cupy.may_share_memory(x, out)
+    shared = out is not None and _cupy.may_share_memory(x, out)
     y = out
     if out is None or shared:
         fortran = x.flags.f_contiguous and not x.flags.c_contiguous
