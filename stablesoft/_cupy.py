@@ -140,7 +140,19 @@ def _run_elementwise(name, dtype, arrays, shape, out):
 def _apart(x, y):
     """x, or a copy of it where y overlaps it otherwise than element for element."""
     same = x.data.ptr == y.data.ptr and x.strides == y.strides and x.shape == y.shape
-    return x if same or not cupy.may_share_memory(x, y) else x.copy()
+    return x if same or not may_share_memory(x, y) else x.copy()
+
+
+def may_share_memory(x, y):
+    """Whether y lies where x does. CuPy's function compares allocations, which DLPack makes anew for each array."""
+    (low, high), (first, last) = _bounds(x), _bounds(y)
+    return low < last and first < high
+
+
+def _bounds(x):
+    reaches = [(length - 1) * step for length, step in zip(x.shape, x.strides)]
+    low = x.data.ptr + sum(reach for reach in reaches if reach < 0)
+    return low, x.data.ptr + sum(reach for reach in reaches if reach > 0) + x.itemsize
 
 
 def _check_out(out, x, shape):

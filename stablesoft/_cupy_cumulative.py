@@ -18,7 +18,7 @@ def answer(x, axis, *, reverse=False, exclusive=False, out=None):
 
 
 def _run(x, axis, reverse, exclusive, out):
-    shared = out is not None and cupy.may_share_memory(x, out)
+    shared = out is not None and _cupy.may_share_memory(x, out)
     y = _cupy.empty_like(x) if out is None or shared else out
     key = ("logcumsumexp", x.dtype.char, x.shape, x.strides, axis, reverse, exclusive, y.strides, x.data.device_id)
     call = _cupy._plans.get(key)

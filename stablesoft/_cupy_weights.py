@@ -39,7 +39,7 @@ def reduce(operation, x, axis, keepdims, out, b, where, return_sign=False):
 
 def _run(operation, x, axes, shape, keepdims, out, b, where, return_sign):
     # the second launch reads the arrays once more, when results have been written
-    shared = out is not None and any(one is not None and cupy.may_share_memory(one, out) for one in (x, b, where))
+    shared = out is not None and any(one is not None and _cupy.may_share_memory(one, out) for one in (x, b, where))
     y = cupy.empty(shape, x.dtype) if out is None or shared else out
     sign = cupy.empty(shape, x.dtype) if return_sign else None
     b, where = (one if one is None or one.shape == x.shape else cupy.broadcast_to(one, x.shape) for one in (b, where))

@@ -93,6 +93,15 @@ def compile_all(names, architecture):
             assert registers * kernel.threads * kernel.blocks <= 65536, name
 
 
+@pytest.mark.parametrize("operation", ["softmax", _cuda_kernels.CROSS_ENTROPY])
+def test_teams_fit(operation):
+    """Blocks that wait for each other are launched at once: on Turing their shared memory has to fit into 64 KiB."""
+    name = f"{operation}_float64_columns_teams"
+    _, log = _cupy.build(name, 75, "--ptxas-options=-v")
+    shared = int(re.search(r"(\d+) bytes smem", log).group(1))
+    assert shared * _cuda_kernels.kernels()[name].blocks <= 1 << 16
+
+
 def test_ill_formed(monkeypatch):
     monkeypatch.setattr(_cuda_kernels, "source", lambda _: "no C++")
     with pytest.raises(RuntimeError, match=r"NVRTC does not compile softmax_float32_long:\n(.|\n)*error"):

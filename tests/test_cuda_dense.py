@@ -215,14 +215,9 @@ def test_many_rows(emulation, dtype, reduction, monkeypatch):
 @pytest.fixture(scope="module")
 def doubtful(tmp_path_factory):
     """Kernels that trust no sum, so that every row is done exactly."""
-<<<<<<< HEAD
-    names = [name for name in _cuda_kernels.kernels() if name.startswith(("dense", "smooth", "cross_entropy"))]
-    names = [name for name in names if name.startswith(("dense", "smooth")) or "float" not in name or "_finish" in name]
-=======
     around = [name for name in _cuda_kernels.kernels() if name.startswith("cross_entropy") and name.endswith(AROUND)]
     names = [name for name in _cuda_kernels.kernels() if name.startswith(("dense", "smooth")) or name in around]
     names = [name for name in names if "float16" not in name]
->>>>>>> read
     return compiled(tmp_path_factory.mktemp("doubtful"), names, "-DSS_DOUBT=0x1p40")
 
 

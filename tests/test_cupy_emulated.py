@@ -133,6 +133,24 @@ def test_out():
     assert_same_bits(x, want, "in place")
 
 
+@pytest.mark.usefixtures("device", "selections")
+def test_overlap():
+    """Arrays that are of one memory but not of one allocation, as two that came by DLPack."""
+    memory = np.random.default_rng(3).normal(size=123)
+    whole, x, y = memory.reshape(3, 41), memory[:-3].reshape(3, 40), memory[3:].reshape(3, 40)
+    assert _cupy.may_share_memory(hosted(x), hosted(y))
+    assert _cupy.may_share_memory(hosted(x[::-1]), hosted(y[2:]))
+    assert not _cupy.may_share_memory(hosted(whole[:1]), hosted(whole[1:]))
+    assert not _cupy.may_share_memory(hosted(whole[2]), hosted(whole[1::-1]))
+    want = stablesoft.logcumsumexp(x, axis=0)
+    stablesoft.logcumsumexp(hosted(x), axis=0, out=hosted(y))
+    assert_same_bits(y, want, "logcumsumexp")
+    b, total = np.full(3, 2.0), np.full((3, 1), 2.0)
+    want = stablesoft.logsumexp(whole, axis=1, b=total)
+    stablesoft.logsumexp(hosted(whole), 1, hosted(np.broadcast_to(b[:, None], whole.shape)), out=hosted(b))
+    assert_same_bits(b, want, "logsumexp")
+
+
 @pytest.mark.parametrize(("out", "error", "message"), [
     (np.empty((3, 4)), TypeError, "out is an array of numpy and the input one of cupy"),
     (hosted(np.empty((4, 3))), ValueError, "out must have shape"),

@@ -6,6 +6,7 @@
 
 enum { SS_WARP = 32, SS_BLOCK = 128 }; /* threads of a block that holds several groups of a warp or less */
 enum { SS_MOST_THREADS = 512, SS_MOST_COLUMNS = 128 };
+enum { SS_COLUMN_THREADS = 256 }; /* of a block of columns: two blocks have to fit into 64 KiB, all that Turing has */
 enum { WHOLE_BLOCK = 0, COLUMN = -1 };
 
 template <class T> static inline T from_lane_xor(unsigned mask, T value, int step)
@@ -92,7 +93,7 @@ template <> struct group<COLUMN> {
 
     template <class T, class F> static inline T reduce(T value, F join)
     {
-        __shared__ __align__(16) unsigned char slots[SS_MOST_THREADS * sizeof(T)];
+        __shared__ __align__(16) unsigned char slots[SS_COLUMN_THREADS * sizeof(T)];
         if (blockDim.y == 1) return value;
         memcpy(slots + (threadIdx.y * blockDim.x + threadIdx.x) * sizeof(T), &value, sizeof(T));
         __syncthreads();

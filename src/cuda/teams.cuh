@@ -56,7 +56,11 @@ template <class real, int LANES> struct ss_team {
         return (END *)(head + SS_TEAM_HEAD + SS_PER_PART * members * lanes::width() + SS_PER_ROW * lanes::slot());
     }
 
-    /* From each member's sum of its part to what conclude(sum of all parts) gives in one of them; the others have that
+    /* One thread of a block speaks for it: a fence of that thread between the barrier and its flag covers what the
+       others have written before the barrier, and one behind the flag what they read after the next. A fence of their
+       own before the barrier would come too early for the memory model of PTX.
+
+       From each member's sum of its part to what conclude(sum of all parts) gives in one of them; the others have that
        only if they `wait`. `here`: this group has a row. For all threads. */
     template <int OPERATION, class END, class F>
     inline END meet(partial<real> sum, int here, int wait, F conclude) const
@@ -64,29 +68,35 @@ template <class real, int LANES> struct ss_team {
         unsigned *arrived = (unsigned *)head, *concluded = arrived + 1, ticket = 0;
         const int first = threadIdx.x == 0 && threadIdx.y == 0;
         if (here && lanes::rank() == 0) *part(member) = sum;
-        __threadfence();
         __syncthreads();
-        if (first) ticket = atomicAdd(arrived, 1u);
+        if (first) {
+            __threadfence();
+            ticket = atomicAdd(arrived, 1u);
+            __threadfence();
+        }
         const unsigned turn = ticket / members + 1;
         if (__syncthreads_or(first && ticket % members == members - 1)) {
-            __threadfence();
             partial<real> all = {-(real)INFINITY, -(real)INFINITY, {0.0, 0.0}};
             for (unsigned k = lanes::rank(); here && k < members; k += lanes::size())
                 all = join_two<real, OPERATION>(all, *part(k));
             const END found = conclude(join_parts<real, OPERATION, LANES>(all));
             if (wait) {
                 if (here && lanes::rank() == 0) *end<END>() = found;
-                __threadfence();
                 __syncthreads();
-                if (first) atomicExch(concluded, turn);
+                if (first) {
+                    __threadfence();
+                    atomicExch(concluded, turn);
+                }
             }
             return found;
         }
         END found = END();
         if (wait) {
-            while (first && *(volatile unsigned *)concluded != turn) SS_RELAX();
+            if (first) {
+                while (*(volatile unsigned *)concluded != turn) SS_RELAX();
+                __threadfence();
+            }
             __syncthreads();
-            __threadfence();
             if (here) found = *end<END>();
         }
         return found;
