@@ -121,32 +121,22 @@ static inline void dense_anew(const char *x, char *y, const ss_loss_arrays &a, c
     if (group<SS_WARP>::rank() == 0) put_item<T>(a, o, row, end.item, 0);
 }
 
-/* anew(row) for the marked ones of g.ladder_share rows, by a block of one warp. */
 template <class T, class F>
-static inline void each_marked(const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o, F anew)
+static inline void marked_items(const ss_loss_arrays &a, const ss_geometry &g, const ss_loss_options &o, F anew)
 {
-    typedef group<SS_WARP> lanes;
-    const int64_t first = (int64_t)blockIdx.x * g.ladder_share;
-    const int64_t last = first + g.ladder_share < g.rows ? first + g.ladder_share : g.rows;
-    for (int64_t row = first; row < last; row += SS_WARP) {
-        const int64_t mine = row + lanes::rank();
-        const int marked = mine < last && item_is_marked<T>(a, o, mine);
-        unsigned rows = lanes::reduce((unsigned)marked << lanes::rank(), [](unsigned a, unsigned b) { return a | b; });
-        for (int i = 0; i < SS_WARP; i++)
-            if (rows >> i & 1) anew(row + i);
-    }
+    each_marked(g, g.rows, [&](int64_t row) { return item_is_marked<T>(a, o, row); }, anew);
 }
 
 template <class T>
 static inline void rows_anew(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
                              const ss_loss_options &o)
 {
-    each_marked<T>(a, g, o, [&](int64_t row) { row_anew<T>(x, y, a, g, o, row); });
+    marked_items<T>(a, g, o, [&](int64_t row) { row_anew<T>(x, y, a, g, o, row); });
 }
 
 template <class T>
 static inline void dense_rows_anew(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
                                    const ss_loss_options &o, const ss_dense_options &d)
 {
-    each_marked<T>(a, g, o, [&](int64_t row) { dense_anew<T>(x, y, a, g, o, d, row); });
+    marked_items<T>(a, g, o, [&](int64_t row) { dense_anew<T>(x, y, a, g, o, d, row); });
 }

@@ -94,12 +94,6 @@ template <class T> __noinline__ static double prefix_again(const ss_geometry *g,
     return sum.value;
 }
 
-static inline unsigned flags_of_warp(int flag)
-{
-    const unsigned mine = (unsigned)(flag != 0) << group<SS_WARP>::rank();
-    return group<SS_WARP>::reduce(mine, [](unsigned a, unsigned b) { return a | b; });
-}
-
 template <class T> static inline void cumulative(const char *x, char *y, const ss_geometry &g)
 {
     typedef group<SS_WARP> lanes;
@@ -160,28 +154,21 @@ template <class T> static inline void cumulative(const char *x, char *y, const s
 /* Marked results, of g.ladder_share elements to a block of one warp. */
 template <class T> static inline void cumulative_ladder(const char *x, char *y, const ss_geometry &g)
 {
-    typedef group<SS_WARP> lanes;
     typedef typename T::stored stored;
-    const int64_t first = (int64_t)blockIdx.x * g.ladder_share, all = g.rows * g.n;
-    const int64_t last = first + g.ladder_share < all ? first + g.ladder_share : all;
     const auto result = [&](int64_t i) {
         return place_of(g, x, y, i / g.n).y + offset_of(g, g.reduced_y, i % g.n);
     };
-    for (int64_t i = first; i < last; i += SS_WARP) {
-        const int64_t mine = i + lanes::rank();
-        const unsigned marked = flags_of_warp(mine < last && T::is_marked(*(const stored *)result(mine)));
-        for (int place = 0; place < SS_WARP; place++) {
-            if (!(marked >> place & 1)) continue;
-            const int64_t element = i + place;
-            ss_geometry prefix = g;
-            prefix.n = element % g.n + g.count;
-            const char *row = place_of(g, x, y, element / g.n).x;
-            const ss_row_reader reader = {&prefix, row, (int)sizeof(stored)};
-            const auto get = [&](int64_t at, double *w) {
-                *w = 1.0;
-                return (double)element_of<T>(g, row, at);
-            };
-            ladder_row<T, lanes>(reader, get, 0, 1.0, result(element));
-        }
-    }
+    const auto again = [&](int64_t i) {
+        ss_geometry prefix = g;
+        prefix.n = i % g.n + g.count;
+        const char *row = place_of(g, x, y, i / g.n).x;
+        const ss_row_reader reader = {&prefix, row, (int)sizeof(stored)};
+        const auto element = [&](int64_t at, double *w) {
+            *w = 1.0;
+            return (double)element_of<T>(g, row, at);
+        };
+        ladder_row<T, group<SS_WARP>>(reader, element, 0, 1.0, result(i));
+    };
+    each_marked(
+        g, g.rows * g.n, [&](int64_t i) { return T::is_marked(*(const stored *)result(i)); }, again);
 }

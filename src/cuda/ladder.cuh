@@ -123,25 +123,36 @@ static inline void ladder_row(const ss_row_reader &reader, F element, int weight
     lanes::sync();
 }
 
-/* Has a warp do each of the g.ladder_share rows of its block whose results are marked. */
-template <class T, class F> static inline void for_marked(const char *x, char *y, const ss_geometry &g, F row_again)
+/* A bit of each thread's. */
+static inline unsigned flags_of_warp(int flag)
 {
-    typedef group<SS_WARP> lanes;
-    typedef typename T::stored stored;
-    const int64_t first = (int64_t)blockIdx.x * g.ladder_share;
-    const int64_t last = first + g.ladder_share < g.rows ? first + g.ladder_share : g.rows;
-    for (int64_t row = first; row < last; row += SS_WARP) {
-        const int64_t mine = row + lanes::rank();
-        const int marked = mine < last && T::is_marked(*(const stored *)place_of(g, x, y, mine).y);
-        unsigned rows = lanes::reduce((unsigned)marked << lanes::rank(), [](unsigned a, unsigned b) { return a | b; });
+    const unsigned mine = (unsigned)(flag != 0) << group<SS_WARP>::rank();
+    return group<SS_WARP>::reduce(mine, [](unsigned a, unsigned b) { return a | b; });
+}
+
+/* again(i) by a block of one warp for each marked one of its g.ladder_share of so many. */
+template <class M, class F> static inline void each_marked(const ss_geometry &g, int64_t count, M is_marked, F again)
+{
+    const int64_t begin = (int64_t)blockIdx.x * g.ladder_share;
+    const int64_t end = begin + g.ladder_share < count ? begin + g.ladder_share : count;
+    for (int64_t first = begin; first < end; first += SS_WARP) {
+        const int64_t mine = first + group<SS_WARP>::rank();
+        const unsigned marked = flags_of_warp(mine < end && is_marked(mine));
         for (int i = 0; i < SS_WARP; i++)
-            if (rows >> i & 1) row_again(row + i);
+            if (marked >> i & 1) again(first + i);
     }
+}
+
+template <class T, class F> static inline void marked_rows(const char *x, char *y, const ss_geometry &g, F row_again)
+{
+    each_marked(
+        g, g.rows, [&](int64_t i) { return T::is_marked(*(const typename T::stored *)place_of(g, x, y, i).y); },
+        row_again);
 }
 
 template <class T> static inline void ladder(const char *x, char *y, const ss_geometry &g)
 {
-    for_marked<T>(x, y, g, [&](int64_t row) {
+    marked_rows<T>(x, y, g, [&](int64_t row) {
         const ss_place at = place_of(g, x, y, row);
         const ss_row_reader reader = {&g, at.x, (int)sizeof(typename T::stored)};
         const auto element = [&](int64_t i, double *w) {

@@ -252,7 +252,7 @@ static inline void taken_ladder(const char *x, char *y, const char *b, const cha
                                 const ss_taken &taken)
 {
     typedef group<SS_WARP> lanes;
-    for_marked<T>(x, y, g, [&](int64_t place) {
+    marked_rows<T>(x, y, g, [&](int64_t place) {
         const ss_row_reader row = reader_of(g, taken, sizeof(typename T::stored), x, b, mask, place);
         double count = 1.0;
         if (!b) {
