@@ -50,8 +50,11 @@ note build
 # What the tests need and the machine lacks is said at once.
 "$PYTHON" -c "import array_api_compat, cupy, hypothesis, pytest
 print(cupy.cuda.runtime.getDeviceProperties(0)['name'].decode())" || exit 1
-{ date; nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv; "$PYTHON" -c "import cupy; cupy.show_config()"; } \
-    > "$OUT/device.txt" 2>&1
+{
+    date
+    nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
+    "$PYTHON" -c "import cupy; cupy.show_config()"
+} > "$OUT/device.txt" 2>&1
 
 note kernels
 "$PYTHON" tools/compile_kernels.py || exit 1
