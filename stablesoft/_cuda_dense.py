@@ -59,7 +59,8 @@ def plan_dense(dtype, shape, axis, steps_x, steps_y, steps_t, aligned, smoothing
     dense = np.zeros((), OPTIONS)
     dense["bytes"], dense["step"], dense["smoothing"] = target_bytes, reduced[0][3], smoothing
     dense["kept_steps"][: len(kept)] = [dim[3] for dim in kept]
-    dense["share_hi"], dense["share_lo"] = _cuda_losses.quotient(smoothing, float(n))
+    high, low = _cuda_losses.quotient(smoothing, float(n))
+    dense["share_hi"], dense["share_lo"] = high, low + 0.0  # not -0: the C kernels divide pairs
     return plan._replace(structs=(*plan.structs, dense))
 
 

@@ -28,11 +28,11 @@ MOST_ITEMS = 1 << 30  # the exact sum takes no more without a carry
 
 
 def quotient(factor, divisor):
-    """factor / divisor as a pair; 0 over nothing."""
+    """factor / divisor as a pair; 0 over nothing. A low part of 0 is -0, as in _losses.pxi: signs of 0 depend on it."""
     if divisor == 0.0:
         return 0.0, 0.0
     high = factor / divisor
-    return high, float(Fraction(factor) - Fraction(high) * Fraction(divisor)) / divisor
+    return high, -float(Fraction(high) * Fraction(divisor) - Fraction(factor)) / divisor
 
 
 def plan_cross_entropy(dtype, shape, axis, steps_x, steps_y, aligned, slow_doubles=False,

@@ -323,6 +323,20 @@ def test_sigmoid_cross_entropy(device, kind, reduction):
     assert device.made
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.usefixtures("device")
+def test_signs_of_zero(kind):
+    """Where p is t the gradient is 0, and everywhere without a weight; its sign depends on that of the scale's rest."""
+    x = np.linspace(-3, 3, 600).astype(kind)
+    t = stablesoft.expit(x)
+    for reduction in ("none", "sum", "mean"):
+        want = stablesoft.sigmoid_cross_entropy(x, t, reduction=reduction, return_grad=True)
+        got = stablesoft.sigmoid_cross_entropy(hosted(x), hosted(t), reduction=reduction, return_grad=True)
+        same_loss(got, want, reduction)
+    want = caffe.sigmoid_cross_entropy_loss(x, t, loss_weight=0.0, return_grad=True)
+    same_loss(caffe.sigmoid_cross_entropy_loss(hosted(x), hosted(t), loss_weight=0.0, return_grad=True), want, "caffe")
+
+
 def spread(array, shape):
     """A broadcast view, which CuPy would make by a kernel of its own."""
     return hosted(np.broadcast_to(array, shape))

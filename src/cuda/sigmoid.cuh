@@ -68,7 +68,7 @@ static inline double loss_of_logit(double x, double target, double weight, doubl
     const int special = positive != 1.0 || L::most_plain() < fabs(x) || v_min(target, none) < 0.0;
     const double item = special ? L::loss(&s, x, none, some) : L::plain_loss(&s, x, target);
     if (slope) {
-        const vpair by = ss_pair_mul(scale, ss_pair_of(weight));
+        const vpair by = weight == 1.0 ? scale : ss_pair_mul(scale, ss_pair_of(weight)); /* its -0, too */
         *slope = special ? L::slope(&s, x, none, some, by) : L::plain_slope(&s, x, target, by);
         if (weight == 0.0) *slope = 0.0;
     }
