@@ -77,7 +77,8 @@ def _row_kernels(operation, dtype, short):
     for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
         name, arguments = f"{operation}_{dtype}_{kind}", f"{head}, {lanes}, {chunks}"
         yield name, Kernel(MOST_THREADS, 2, f"(stream<{arguments}>(x, y, g))")
-        yield f"{name}_teams", Kernel(MOST_THREADS, 2, f"(stream_in_teams<{arguments}>(x, y, (double *)more, g))")
+        few = 1 if kind == "columns" or short.endswith("in_floats") else 2  # they take registers
+        yield f"{name}_teams", Kernel(MOST_THREADS, few, f"(stream_in_teams<{arguments}>(x, y, (double *)more, g))")
 
 
 def _loss_kernels():
@@ -116,9 +117,8 @@ def _label_kernels(operation, dtype, short):
     for kind, lanes in (("long", "WHOLE_BLOCK"), ("columns", "COLUMN")):
         name, chunks = f"{operation}_{dtype}_{kind}", size // 2  # 8 elements
         yield name, MOST_THREADS, 2, f"label_stream<{short}, {lanes}, {chunks}, {focal}>(x, y, a, g, o)"
-        chunks = 2 if (dtype, kind) == ("float64", "columns") else chunks  # 8 elements take too many registers
-        body = f"label_teams<{short}, {lanes}, {chunks}, {focal}>(x, y, a, g, o)"
-        yield f"{name}_teams", MOST_THREADS, 2 - focal, body  # a power takes registers
+        few = 1 if focal or kind == "columns" or short.endswith("in_floats") else 2  # they take registers
+        yield f"{name}_teams", MOST_THREADS, few, f"label_teams<{short}, {lanes}, {chunks}, {focal}>(x, y, a, g, o)"
 
 
 def _dense_kernels():

@@ -257,6 +257,18 @@ static inline void label_stream(const char *x, char *y, const ss_loss_arrays &a,
     if (here && y && by.kind != SS_ANEW) write_slopes<T, LANES, 2>(g, at, 0, g.n, by);
 }
 
+/* The slope of a row from the sum of all its parts. In a function of its own, so that the loops before and after it
+   keep their registers. */
+template <class T, int LANES, int FOCAL>
+__noinline__ static void conclude_label(ss_place at, int64_t row, const ss_row_label *label,
+                                        const partial<typename T::real> *all, char *y, const ss_loss_arrays *a,
+                                        const ss_geometry *g, const ss_loss_options *o, ss_slope *by)
+{
+    const ss_row_sum its = conclude_part<T, SS_CROSS_ENTROPY, LANES, 1>(*g, at, length_for_label(*g, *label), *all,
+                                                                        (double)g->emptied);
+    *by = put_loss<T, LANES, FOCAL>(at, row, row < g->rows, *label, its, y, *a, *g, *o);
+}
+
 /* One launch: rows that teams share; nobody waits where there is no gradient. */
 template <class T, int LANES, int CHUNKS, int FOCAL>
 static inline void label_teams(const char *x, char *y, const ss_loss_arrays &a, const ss_geometry &g,
@@ -275,12 +287,13 @@ static inline void label_teams(const char *x, char *y, const ss_loss_arrays &a, 
         const int64_t last = label.weight != 0.0 ? mine.last : mine.first;
         const partial<real> sum = join_parts<real, SS_CROSS_ENTROPY, LANES>(
             read_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(g, at.x, mine.first, last, 0.0));
-        const auto conclude_label = [&](partial<real> all) {
-            const ss_row_sum its = conclude_part<T, SS_CROSS_ENTROPY, LANES, CHUNKS>(
-                g, at, length_for_label(g, label), all, (double)g.emptied);
-            return put_loss<T, LANES, FOCAL>(at, row, here, label, its, y, a, g, o);
+        const auto conclude = [&](partial<real> all) {
+            const ss_row_label its = label;
+            ss_slope found;
+            conclude_label<T, LANES, FOCAL>(at, row, &its, &all, y, &a, &g, &o, &found);
+            return found;
         };
-        const ss_slope by = team.template meet<SS_CROSS_ENTROPY, ss_slope>(sum, here, y != NULL, conclude_label);
+        const ss_slope by = team.template meet<SS_CROSS_ENTROPY, ss_slope>(sum, here, y != NULL, conclude);
         if (here && y && by.kind != SS_ANEW) write_slopes<T, LANES, WRITTEN>(g, at, mine.first, mine.last, by);
     }
 }

@@ -238,6 +238,15 @@ static inline void stream(const char *x, char *y, const ss_geometry &g)
         write_value<T>(at.y, sum);
 }
 
+/* From the sum of all parts of a row. In a function of its own, so that the loops before and after it keep their
+   registers. */
+template <class T, int OPERATION, int LANES>
+__noinline__ static void conclude_team(const ss_geometry *g, ss_place at, int64_t n,
+                                       const partial<typename T::real> *all, ss_row_sum *end)
+{
+    *end = conclude_part<T, OPERATION, LANES, 1>(*g, at, n, *all, (double)g->emptied);
+}
+
 /* One launch: rows that teams share. */
 template <class T, int OPERATION, int LANES, int CHUNKS>
 static inline void stream_in_teams(const char *x, char *y, double *scratch, const ss_geometry &g)
@@ -253,8 +262,8 @@ static inline void stream_in_teams(const char *x, char *y, double *scratch, cons
         const partial<real> sum = join_parts<real, OPERATION, LANES>(
             read_part<T, OPERATION, LANES, CHUNKS>(g, at.x, mine.first, here ? mine.last : mine.first, 0.0));
         const ss_row_sum end = team.template meet<OPERATION, ss_row_sum>(sum, here, WAIT, [&](partial<real> all) {
-            const ss_row_sum its =
-                conclude_part<T, OPERATION, LANES, CHUNKS>(g, at, here ? g.n : 0, all, (double)g.emptied);
+            ss_row_sum its;
+            conclude_team<T, OPERATION, LANES>(&g, at, here ? g.n : 0, &all, &its);
             if (!WAIT && here && group<LANES>::rank() == 0) write_value<T>(at.y, its);
             return its;
         });
