@@ -81,6 +81,25 @@ def test_calls(device, operation, axis, kind):
     assert device.made
 
 
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_nan_anywhere(kind):
+    """Threads that share a row in registers go the same way wherever its NaN is, also beside infinities."""
+    for n in (8, 16, 60, 250):
+        x = aligned((2 * n, n), kind)
+        x[...] = np.random.default_rng(n).normal(0, 3, x.shape)
+        x[np.arange(2 * n), np.arange(2 * n) % n] = np.nan
+        x[np.arange(n, 2 * n), np.arange(n) * 7 % n] = np.inf
+        np.fill_diagonal(x[n:], np.nan)
+        for operation in _cuda_kernels.OPERATIONS:
+            got = getattr(stablesoft, operation)(hosted(x), 1)
+            assert_same_bits(seen(got), getattr(stablesoft, operation)(x, 1), (operation, n))
+        labels = np.arange(2 * n) * 3 % n
+        for loss in (stablesoft.softmax_cross_entropy, stablesoft.softmax_focal_loss):
+            options = {"reduction": "none", "return_grad": True}
+            same_loss(loss(hosted(x), hosted(labels), **options), loss(x, labels, **options), n)
+
+
 def test_slow_doubles(device, monkeypatch):
     """The device says whether float32 and float16 are computed in pairs of floats."""
     ratio = _cupy.runtime.cudaDevAttrSingleToDoublePrecisionPerfRatio

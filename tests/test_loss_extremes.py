@@ -6,6 +6,7 @@ import random as randoms
 
 import numpy as np
 import pytest
+from test_reproducibility import assert_same_bits
 
 import stablesoft
 from exact import ulp_error, worst
@@ -223,3 +224,19 @@ def test_weights_that_lift_what_is_subnormal():
     """Under smoothing, too, a large weight shows digits that a subnormal loss without it would have lost."""
     for gap, weight in ((745.3070680124184, 1e30), (745.2, 1e16), (740.0, 100.0)):
         check_softmax([gap, 0.0], "float64", label=0, weight=[weight, 0.0], label_smoothing=0.5)
+
+
+def test_zeros_of_sigmoid_gradients(dtype):
+    """The sign of a gradient that is 0 depends neither on what stands beside it nor on weights of 1."""
+    for count in range(2, 40):
+        x = np.random.default_rng(count).normal(0, 3, count).astype(dtype)
+        t = stablesoft.expit(x)
+        for reduction in ("mean", "sum"):
+            options = {"reduction": reduction, "return_grad": True}
+            _, plain = stablesoft.sigmoid_cross_entropy(x, t, **options)
+            _, weighted = stablesoft.sigmoid_cross_entropy(x, t, weight=np.ones_like(x), **options)
+            assert_same_bits(weighted, plain, count)
+            special, agreed = x.copy(), t.copy()
+            special[-1], agreed[-1] = np.inf, 1.0
+            _, beside = stablesoft.sigmoid_cross_entropy(special, agreed, **options)
+            assert_same_bits(beside[:-1], plain[:-1], count)

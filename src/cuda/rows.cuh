@@ -27,6 +27,9 @@ static inline vm sum_in_registers(const typename T::real *value, typename T::ter
         if (REST) top.second = larger(top.second, smaller(top.first, value[v]));
         top.first = larger(top.first, value[v]);
     }
+    /* A NaN of doubles would come out of the reduction in some threads alone, and they would part; the sum has it. */
+    top.first = larger(top.first, -(real)INFINITY);
+    top.second = larger(top.second, -(real)INFINITY);
     if (REST)
         top = lanes::reduce(top, join_peaks<real>);
     else

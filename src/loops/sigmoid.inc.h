@@ -107,7 +107,8 @@ static SS_INLINE void FN(sigmoid_any)(const ss_sigmoid *loss, const FN(piece) *a
         const vd x = FN(load)(at->x + i), t = FN(load)(at->t + i);
         const vd w = FN(load)(at->weight + i), positive = FN(load)(at->positive + i);
         const vd none = v_sub(one, t), some = v_mul(t, positive);
-        const vpair by = focal ? ss_pair_of(one) : ss_pair_mul(scale, ss_pair_of(w));
+        const vpair by = focal ? ss_pair_of(one) /* a product loses the sign of a 0 */
+                               : ss_pair_select(v_eq(w, one), scale, ss_pair_mul(scale, ss_pair_of(w)));
         ss_logistic s;
         FN(logistic)(&x, 1, 1, &s);
         vd item = FN(logistic_loss)(&s, x, none, some), slope = FN(logistic_slope)(&s, x, none, some, by);
