@@ -68,7 +68,7 @@ def test_lengths(emulation, kind):
 
 
 @pytest.mark.parametrize(("n", "device", "wanted"), [(7, 1, "rows"), (250, 1, "rows"), (600, 1, "long"),
-                                                     (2500, 48, "long_teams")])  # fmt: skip
+                                                     (2500, 96, "long_teams")])  # fmt: skip
 @REDUCTIONS
 @pytest.mark.usefixtures("small_blocks")
 def test_hard_rows(emulation, dtype, n, device, wanted, reduction, monkeypatch):
